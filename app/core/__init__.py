@@ -1,0 +1,1 @@
+"""Frozen values, events, error codes, ports, limits and paths. Standard library only."""

@@ -1,0 +1,245 @@
+"""The values that cross package borders: documents, pages, chunks, questions, answers.
+
+Frozen and free of behaviour beyond small derived properties. Not the database rows and not the wire
+frames: store and workers translate to and from these.
+Coordinates: a Box is in PDF points (1/72 inch) of the page as displayed (rotation applied), origin at
+the top left. `page_no` counts from 1. `start`/`end` are character offsets, end exclusive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import NewType
+
+from app.core.errors import Reason
+
+DocumentId = NewType("DocumentId", int)
+"""Row of a document in the store; its content is identified by `content_sha256`."""
+ChunkId = NewType("ChunkId", int)
+
+
+class DocumentKind(StrEnum):
+    PDF = "pdf"
+    TEXT = "text"
+    MARKDOWN = "markdown"
+
+
+class DocumentState(StrEnum):
+    QUEUED = "queued"
+    READING = "reading"
+    READY = "ready"
+    PARTIAL = "partial"  # usable, but at least one page failed or has no text: see `problems`
+    REFUSED = "refused"  # nothing of it is usable: see `problems`
+
+    @property
+    def is_final(self) -> bool:
+        return self in (DocumentState.READY, DocumentState.PARTIAL, DocumentState.REFUSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
+@dataclass(frozen=True, slots=True)
+class TextLine:
+    """One printed line: the characters `start:end` of its page's text, and where they stand."""
+
+    start: int
+    end: int
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class PageText:
+    """The text of one page. Text files have pages too: runs of whole lines, without boxes (width 0)."""
+
+    page_no: int
+    label: str  # the page's printed label ("iv", "12"), or "lines 1-80" for text files
+    width_pt: float
+    height_pt: float
+    text: str
+    lines: tuple[TextLine, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PageProblem:
+    """Why something is missing. `page_no` 0 means the whole document."""
+
+    page_no: int
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class DraftChunk:
+    """A chunk as the reader cuts it, before the store gives it an id. Never crosses a page.
+
+    `text` is exactly the page text `start:end`; `heading` is the path of headings above it.
+    """
+
+    page_no: int
+    start: int
+    end: int
+    text: str
+    heading: str
+    boxes: tuple[Box, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    chunk_id: ChunkId
+    document_id: DocumentId
+    page_no: int
+    start: int
+    end: int
+    text: str
+    heading: str
+    boxes: tuple[Box, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One row of the library, with the truth about how much of the file could be read."""
+
+    document_id: DocumentId
+    path: Path
+    name: str
+    kind: DocumentKind | None  # None until the reader knows
+    state: DocumentState
+    content_sha256: str | None  # None until hashed, and for files that could not be read at all
+    size_bytes: int
+    title: str
+    page_count: int  # 0 until known
+    pages_read: int
+    problems: tuple[PageProblem, ...]
+    added_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A chunk chosen for an answer. `number` is the [n] the reader sees, from 1."""
+
+    number: int
+    chunk: Chunk
+    document_name: str
+    page_label: str
+    score: float  # fused, 0 to 1 within one search
+    legs: Mapping[str, float] = field(default_factory=dict)  # "text", "dictionary", "vector": score per leg
+
+
+class Route(StrEnum):
+    """How a question is answered."""
+
+    CHAT = "chat"  # no documents involved
+    RETRIEVAL = "retrieval"  # from the best passages
+    WHOLE_DOCUMENT = "whole_document"  # the document fits the context, all of it is given
+
+
+class Role(StrEnum):
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    text: str
+    document_ids: frozenset[DocumentId] | None = None  # None = the whole library
+    history: tuple[Message, ...] = ()
+
+
+class EndReason(StrEnum):
+    STOP = "stop"
+    LENGTH = "length"
+    CANCELLED = "cancelled"
+    DIED = "died"
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """Where a statement of the answer stands. `verified`: `quote` was found on that very page."""
+
+    marker: int
+    document_id: DocumentId
+    document_name: str
+    page_no: int
+    page_label: str
+    boxes: tuple[Box, ...]
+    quote: str
+    verified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    ttft_s: float = 0.0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    tokens: int = 0
+    tokens_per_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    text: str  # with [n] markers
+    citations: tuple[Citation, ...]
+    route: Route
+    passages: tuple[Passage, ...]
+    images: int
+    model: str  # display name, "" when no model took part
+    reading_mode: bool  # the text is verbatim quotes, not written by a model
+    unsupported: tuple[str, ...]  # numbers and quoted phrases of the answer not found on the cited pages
+    end_reason: EndReason
+    timings: Timings
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """temperature 0 = always the likeliest token. max_tokens counts generated tokens."""
+
+    max_tokens: int = 1024
+    temperature: float = 0.0
+    top_p: float = 0.95
+    top_k: int = 40
+    min_p: float = 0.0
+    repeat_penalty: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What is loaded. `starter`: one of our own small models, used for demos and reading mode."""
+
+    path: Path
+    name: str
+    architecture: str
+    parameters: int
+    size_bytes: int
+    context_tokens: int
+    chat_template: str  # name of the known template, or "own" for the one inside the file
+    device: str  # "CPU", "CUDA0", "Metal" ...
+    starter: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PageImage:
+    """A rendered page: 8-bit RGB rows without padding, len(rgb) == width_px * height_px * 3."""
+
+    page_no: int
+    width_px: int
+    height_px: int
+    width_pt: float
+    height_pt: float
+    rgb: bytes
