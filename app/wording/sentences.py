@@ -1,0 +1,91 @@
+"""A Reason becomes a Sentence, in English or Simplified Chinese, from resources/messages/<language>.toml.
+
+Templates: `{fact}` is the fact's value, formatted by its name (`..._bytes` as a size, `..._s` as a duration, other
+numbers with separators). `[[A||B]]` is A when all facts in A are known, else B; `[[A]]` is A or nothing. A `{fact}`
+outside of such a part that is not known becomes the word of the table's [unknown] section, else nothing.
+Promise: explain() never raises for any code and any facts, whoever filled them.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Final, Literal, TypeAlias
+
+from app.core.errors import Fact, Reason
+from app.core.paths import resources
+from app.wording.formats import format_count, format_duration, format_size
+
+Language: TypeAlias = Literal["en", "zh_CN"]
+LANGUAGES: Final[tuple[Language, ...]] = ("en", "zh_CN")
+
+MAX_FACT_CHARS = 120  # a file name is at most 255 bytes; longer facts would push the sentence off the screen
+
+_OPTIONAL = re.compile(r"\[\[(.*?)\]\]")
+_FACT = re.compile(r"\{([a-z_0-9]+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """`short` is a few words for a list row ("Needs a password"); the rest are whole sentences."""
+
+    happened: str
+    safe: str
+    next: str
+    short: str
+
+    def __str__(self) -> str:
+        joiner = "" if self.happened.endswith("。") else " "
+        return joiner.join(part for part in (self.happened, self.safe, self.next) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    unknown: Mapping[str, str]
+    templates: Mapping[str, Mapping[str, str]]
+
+
+def explain(reason: Reason, language: Language = "en") -> Sentence:
+    """What happened, what is safe and what to do next, for people who read `language`."""
+    table = _table(language if language in LANGUAGES else "en")
+    template = table.templates.get(reason.code.value, table.templates["unexpected"])
+    return Sentence(
+        **{
+            key: _fill(template[key], reason.facts, table.unknown, language)
+            for key in ("happened", "safe", "next", "short")
+        }
+    )
+
+
+@cache
+def _table(language: Language) -> _Table:
+    raw = tomllib.loads((resources() / "messages" / f"{language}.toml").read_text("utf-8"))
+    unknown = raw.pop("unknown")
+    return _Table(unknown, raw)
+
+
+def _fill(template: str, facts: Mapping[str, Fact], unknown: Mapping[str, str], language: Language) -> str:
+    def optional(part: re.Match[str]) -> str:
+        known, _, instead = part[1].partition("||")
+        return known if all(name in facts for name in _FACT.findall(known)) else instead
+
+    def value(part: re.Match[str]) -> str:
+        name = part[1]
+        return _format(name, facts[name], language) if name in facts else unknown.get(name, "")
+
+    filled = _FACT.sub(value, _OPTIONAL.sub(optional, template))
+    return filled[:1].upper() + filled[1:]
+
+
+def _format(name: str, fact: object, language: Language) -> str:
+    if isinstance(fact, bool) or not isinstance(fact, int | float):
+        text = " ".join(str(fact).split())
+        return text if len(text) <= MAX_FACT_CHARS else text[: MAX_FACT_CHARS - 1] + "…"
+    if name.endswith("_bytes"):
+        return format_size(fact)
+    if name.endswith("_s"):
+        return format_duration(fact, language)
+    return format_count(fact)
