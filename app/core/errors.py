@@ -8,6 +8,7 @@
         ├── library   disk full, locked by another program, damaged, key missing, wrong passphrase, unsafe keyring
         ├── model     missing, not a GGUF, damaged, unsupported, too big for memory
         ├── engine    died, context too long, timed out
+        ├── answer    needs a document or a larger model, nothing found, whole document too long, history shortened
         └── request   cancelled, empty question, page not there, bad setting
 
 Anything else that is raised is a bug and goes to the one hub that keeps the local log.
@@ -69,6 +70,12 @@ class ErrorCode(StrEnum):
     ENGINE_DIED = "engine_died"
     ENGINE_TIMED_OUT = "engine_timed_out"
     CONTEXT_TOO_LONG = "context_too_long"
+
+    NEEDS_DOCUMENT_OR_MODEL = "needs_document_or_model"
+    NOTHING_FOUND = "nothing_found"
+    WHOLE_TOO_LONG = "whole_too_long"
+    HISTORY_SHORTENED = "history_shortened"
+    ANSWERED_WITHOUT_MODEL = "answered_without_model"
 
     CANCELLED = "cancelled"
     EMPTY_QUESTION = "empty_question"

@@ -1,0 +1,72 @@
+"""Reading mode: no model writes; the sentences that answer best are quoted verbatim with their pages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from app.answering.citations import PageShelf, cite_span
+from app.answering.relevance import RankedSentence, passage_sentences
+from app.answering.starter import VerifiedValue
+from app.core.values import Citation, Passage
+
+MAX_QUOTES = 3
+MAX_OPENINGS = 6
+MIN_OPENING_CHARS = 24  # shorter "sentences" are titles, dates and page numbers
+_WORTH_QUOTING = 0.62  # of the best sentence's score
+
+
+@dataclass(frozen=True, slots=True)
+class Quoted:
+    text: str
+    citations: tuple[Citation, ...]
+    passages: tuple[Passage, ...]  # renumbered: only those quoted
+
+
+def quote_sentences(ranked: Sequence[RankedSentence], shelf: PageShelf) -> Quoted:
+    """One quote per line, Markdown block quotes, each with its marker."""
+    best = [r for r in ranked if r.score >= ranked[0].score * _WORTH_QUOTING][:MAX_QUOTES] if ranked else []
+    return _compose("", _distinct(best), shelf)
+
+
+def quote_value(found: VerifiedValue, shelf: PageShelf) -> Quoted:
+    """A short verified value, then the sentence it stands in."""
+    return _compose(f"**{found.value}** [1]\n\n", [found.sentence], shelf)
+
+
+def quote_openings(passages: Sequence[Passage], shelf: PageShelf) -> Quoted:
+    """The first full sentence under each heading: what a document is about, without a model to summarise it."""
+    chosen: list[RankedSentence] = []
+    seen: set[str] = set()
+    for passage in passages:
+        place = passage.chunk.heading or f"p{passage.chunk.page_no}"
+        full = next((s for s in passage_sentences(passage) if s.end - s.start >= MIN_OPENING_CHARS), None)
+        if place in seen or full is None:
+            continue
+        seen.add(place)
+        chosen.append(RankedSentence(passage, full, passage.chunk.text[full.start : full.end], 1.0))
+        if len(chosen) == MAX_OPENINGS:
+            break
+    return _compose("", _distinct(chosen), shelf)
+
+
+def _compose(lead: str, sentences: Sequence[RankedSentence], shelf: PageShelf) -> Quoted:
+    lines, citations, passages = [], [], []
+    for number, sentence in enumerate(sentences, 1):
+        passage = replace(sentence.passage, number=number)
+        citations.append(cite_span(passage, sentence.span, shelf))
+        passages.append(passage)
+        lines.append(f"> {' '.join(sentence.text.split())} [{number}]")
+    return Quoted(lead + "\n\n".join(lines), tuple(citations), tuple(passages))
+
+
+def _distinct(sentences: Sequence[RankedSentence]) -> list[RankedSentence]:
+    """Headers and footers repeat on every page: quote the same words once."""
+    seen: set[str] = set()
+    kept = []
+    for sentence in sentences:
+        key = "".join(sentence.text.split()).casefold()
+        if key not in seen:
+            seen.add(key)
+            kept.append(sentence)
+    return kept
