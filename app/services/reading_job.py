@@ -86,11 +86,11 @@ class ReadingJob:
         return pending
 
     def _begin(self, document_id: DocumentId, opened: DocumentOpened) -> None:
-        self._report(
-            self._thread.run(
-                lambda: self._library.begin_reading(document_id, opened.kind, opened.title, opened.page_count)
-            )
-        )
+        def step() -> Document:
+            self._vectors.forget(document_id)  # of an earlier reading
+            return self._library.begin_reading(document_id, opened.kind, opened.title, opened.page_count)
+
+        self._report(self._thread.run(step))
 
     def _save(self, document_id: DocumentId, pending: _Pending) -> None:
         pages, problems = tuple(pending.pages), tuple(pending.problems)

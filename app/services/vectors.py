@@ -6,7 +6,7 @@ The call to the child happens on the caller's thread; store and index are touche
 from __future__ import annotations
 
 from app.core.ports import Embedder, Library
-from app.core.values import Chunk
+from app.core.values import Chunk, DocumentId
 from app.index.search import SearchIndex
 from app.services.library_thread import LibraryThread
 
@@ -36,6 +36,10 @@ class VectorSink:
                 self._index.add([c.chunk_id for c in kept], [c.document_id for c in kept], vectors[keep])
 
         self._thread.run(step)
+
+    def forget(self, document_id: DocumentId) -> None:
+        """Take a document's chunks out of the index. On the library thread only."""
+        self._index.remove([c.chunk_id for c in self._library.chunks_of(document_id)])
 
     def catch_up(self, embedder: Embedder) -> int:
         """Embed chunks that have no vector yet (an earlier run ended before). Returns how many."""

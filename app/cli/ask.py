@@ -1,0 +1,70 @@
+"""`jingyan ask`: one question, one cited answer; over given files, or over the library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from app.cli.output import ExitCode, note, print_json, say_reason
+from app.cli.session import json_option, model_option, session
+from app.cli.views import answer_json, document_line, sources_text
+from app.core.errors import ErrorCode, JingyanError
+from app.core.events import AnswerReady, AskEvent, Notice, TextDelta
+from app.core.values import Answer, Document, DocumentState, EndReason, Question
+
+
+@click.command()
+@click.argument("question")
+@click.option(
+    "--file",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Ask this file only, in memory; nothing is kept. May be given several times.",
+)
+@model_option
+@json_option
+def ask(question: str, files: tuple[Path, ...], model: Path | None, as_json: bool) -> None:
+    """Ask a question and get an answer with the pages it came from."""
+    with session(in_memory=bool(files), model=model) as jingyan:
+        if files:
+            _check(jingyan.add_and_wait(files))
+        jingyan.wait_for_model()
+        answer = follow(jingyan.asking.ask(Question(question)), stream=not as_json)
+    if as_json:
+        print_json(answer_json(answer))
+    elif answer.text:
+        click.echo(sources_text(answer))
+    if not answer.text:
+        raise SystemExit(ExitCode.NOTHING_FOUND)
+    if answer.end_reason is EndReason.DIED:
+        raise SystemExit(ExitCode.KNOWN_ERROR)
+
+
+def _check(documents: tuple[Document, ...]) -> None:
+    """Say which files could not be read; go on with the rest, or stop when there is none."""
+    for document in documents:
+        if document.state in (DocumentState.REFUSED, DocumentState.PARTIAL):
+            note(document_line(document))
+    usable = [d for d in documents if d.state is not DocumentState.REFUSED]
+    if not usable:
+        reason = documents[0].problems[0].reason if documents and documents[0].problems else None
+        raise JingyanError(reason.code, **reason.facts) if reason else JingyanError(ErrorCode.DOCUMENT_BROKEN)
+
+
+def follow(events: Iterator[AskEvent], *, stream: bool) -> Answer:
+    """The answer; its text is printed while it comes when `stream`."""
+    answer: Answer | None = None
+    for event in events:
+        match event:
+            case TextDelta() if stream:
+                click.echo(event.text, nl=False)
+            case Notice():
+                say_reason(event.reason)
+            case AnswerReady():
+                answer = event.answer
+    if answer is None:
+        raise JingyanError(ErrorCode.ENGINE_DIED)
+    return answer

@@ -1,0 +1,35 @@
+"""Open Jingyan for one command and close it again, whatever happens."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from app.cli.output import known_errors
+from app.compose import Jingyan, Launch, open_jingyan
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+model_option = click.option(
+    "--model",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=None,
+    help="A GLM model file (GGUF). Default: the model of the settings, else the small starter.",
+)
+
+
+@contextlib.contextmanager
+def session(*, in_memory: bool = False, model: Path | None = None) -> Iterator[Jingyan]:
+    """A running Jingyan; known errors end the command with a sentence."""
+    with known_errors():
+        jingyan = open_jingyan(Launch(in_memory=in_memory, model=model, ask_passphrase=_ask_passphrase()))
+        try:
+            yield jingyan
+        finally:
+            jingyan.close()
+
+
+def _ask_passphrase():  # type: ignore[no-untyped-def]
+    return None

@@ -1,0 +1,74 @@
+"""A chat engine that says what it is told to, and an embedder whose vectors depend on the words only."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from app.core.cancel import CancelToken
+from app.core.errors import ErrorCode, JingyanError
+from app.core.events import GenerationEnded, GenerationEvent, PromptProgress, TextDelta
+from app.core.values import EndReason, Message, ModelInfo, Sampling, Timings
+
+
+def model_info(*, starter: bool = False, context_tokens: int = 8192) -> ModelInfo:
+    return ModelInfo(Path("m.gguf"), "test-glm", "glm4", 1_000, 2_000, context_tokens, "own", "CPU", starter)
+
+
+@dataclass
+class FakeEngine:
+    info: ModelInfo | None = None
+    answer: str = "Yes."
+    end: EndReason = EndReason.STOP
+    fails: ErrorCode | None = None
+    asked: list[tuple[Message, ...]] = field(default_factory=list)
+
+    def model(self) -> ModelInfo | None:
+        return self.info
+
+    def load(self, path: Path, *, context_tokens: int = 0, cancel: CancelToken | None = None) -> ModelInfo:
+        if self.fails:
+            raise JingyanError(self.fails)
+        self.info = model_info()
+        return self.info
+
+    def count_tokens(self, texts: Sequence[str]) -> tuple[int, ...]:
+        return tuple(len(t.split()) + len(t) // 8 for t in texts)
+
+    def generate(
+        self, messages: Sequence[Message], sampling: Sampling, *, cancel: CancelToken | None = None
+    ) -> Iterator[GenerationEvent]:
+        if self.fails:
+            raise JingyanError(self.fails)
+        self.asked.append(tuple(messages))
+        yield PromptProgress(1, 1)
+        for word in self.answer.split(" "):
+            if cancel and cancel.cancelled:
+                yield GenerationEnded(EndReason.CANCELLED, Timings())
+                return
+            yield TextDelta(word + " ")
+        yield GenerationEnded(self.end, Timings(tokens=len(self.answer)))
+
+    def close(self) -> None: ...
+
+
+@dataclass
+class FakeEmbedder:
+    down: bool = False
+    fingerprint: str = "fake-1"
+    dim: int = 16
+
+    def embed(self, texts: Sequence[str], *, as_question: bool = False) -> npt.NDArray[np.float32]:
+        if self.down:
+            raise JingyanError(ErrorCode.ENGINE_DIED)
+        rows = np.zeros((len(texts), self.dim), np.float32)
+        for row, text in enumerate(texts):
+            for word in text.lower().split():
+                rows[row, zlib.crc32(word.encode()) % self.dim] += 1
+        norms = np.linalg.norm(rows, axis=1, keepdims=True)
+        return rows / np.where(norms == 0, 1, norms)
