@@ -25,7 +25,7 @@ from app.core.values import (
 from app.store import erasing, search
 from app.store.database import Database
 from app.store.documents import DocumentRows, clean
-from app.store.opening import memory_database, open_database
+from app.store.opening import LOCK_WAIT_S, memory_database, open_database
 from app.store.pages import PageRows
 from app.store.vectors import VectorRows
 
@@ -33,7 +33,14 @@ if TYPE_CHECKING:
     from app.core.ports import Float32Matrix
 
 
-def open_library(path: Path, key: bytes, *, fold: Callable[[str], str], fold_version: str = "1") -> EncryptedLibrary:
+def open_library(
+    path: Path,
+    key: bytes,
+    *,
+    fold: Callable[[str], str],
+    fold_version: str = "1",
+    lock_wait_s: float = LOCK_WAIT_S,
+) -> EncryptedLibrary:
     """The library in the file at `path`; made when there is none.
 
     `fold` gives the index form of a text: words divided by spaces, unstemmed. When `fold_version` is not the one
@@ -41,7 +48,7 @@ def open_library(path: Path, key: bytes, *, fold: Callable[[str], str], fold_ver
     Raises LIBRARY_LOCKED, KEY_MISSING (found="another"), LIBRARY_DAMAGED, LIBRARY_TOO_NEW, FOLDER_NOT_WRITABLE
     or DISK_FULL; the file is then as it was.
     """
-    return _fit(EncryptedLibrary(open_database(path, key), fold), fold_version)
+    return _fit(EncryptedLibrary(open_database(path, key, lock_wait_s=lock_wait_s), fold), fold_version)
 
 
 def in_memory_library(fold: Callable[[str], str]) -> EncryptedLibrary:

@@ -15,6 +15,7 @@ import hashlib
 import hmac
 import os
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,17 +23,19 @@ import apsw
 
 from app.core.errors import ErrorCode, JingyanError
 from app.store.database import Database, known_error, means_full
-from app.store.migrations import migrate
+from app.store.migrations import MIGRATIONS, Migration, migrate
 
 KEY_BYTES = 32
 _FINGERPRINT_BYTES = 16  # what SQLite's file format keeps for its magic word
-_LOCK_WAIT_S = 2.0  # two commands after each other must not collide; two programs beside each other must be told
+LOCK_WAIT_S = 2.0  # two commands after each other must not collide; two programs beside each other must be told
 _LOCK_RETRY_S = 0.05
 _CACHE_KIB = 32 * 1024  # the hot part of the full text of about 10,000 pages
 _WAL_KEEP_BYTES = 16 * 1024 * 1024  # a large document leaves a large log; give the disk space back
 
 
-def open_database(path: Path, key: bytes) -> Database:
+def open_database(
+    path: Path, key: bytes, *, lock_wait_s: float = LOCK_WAIT_S, migrations: Sequence[Migration] = MIGRATIONS
+) -> Database:
     """The library file at `path`, made when it is not there, migrated when it is old.
 
     Raises LIBRARY_LOCKED, KEY_MISSING (found="another": the key is not this library's), LIBRARY_DAMAGED,
@@ -44,9 +47,13 @@ def open_database(path: Path, key: bytes) -> Database:
     _check_header(path, key)
     database = Database(_connect(path, key))
     try:
-        _take_ownership(database)
+        _take_ownership(database, lock_wait_s)
         _configure(database)
-        migrate(database, before_change=lambda version: _snapshot(database, path, key, version))
+        migrate(
+            database,
+            before_change=lambda version: _snapshot(database, path, key, version),
+            migrations=migrations,
+        )
     except BaseException:
         database.connection.close()
         raise
@@ -66,6 +73,8 @@ def _make_private(path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        if not path.is_file():
+            raise JingyanError(ErrorCode.FOLDER_NOT_WRITABLE)
         if path.stat().st_mode & 0o077:
             path.chmod(0o600)
     except OSError as error:
@@ -124,10 +133,10 @@ def _connect(path: Path, key: bytes) -> apsw.Connection:
     return connection
 
 
-def _take_ownership(database: Database) -> None:
+def _take_ownership(database: Database, lock_wait_s: float) -> None:
     """Hold the exclusive lock from here to close(). Exclusive WAL also needs no shared memory file."""
     database.run("PRAGMA locking_mode = EXCLUSIVE")
-    deadline_s = time.monotonic() + _LOCK_WAIT_S
+    deadline_s = time.monotonic() + lock_wait_s
     while True:
         try:
             database.run("PRAGMA journal_mode = WAL")

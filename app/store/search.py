@@ -16,7 +16,8 @@ from app.core.ports import ScoredChunk
 from app.core.values import ChunkId, DocumentId
 from app.store.database import Database, Row, SqlValue
 
-# How much one occurrence in the title, in the headings and in the text counts.
+# How much one occurrence in the title, in the headings and in the text counts. Measured on 125 questions over 1,543
+# PDF pages, title weight 0 -> 1: page recall at 10 .520 -> .552; on short passages no difference; above 1 nothing.
 _COLUMN_WEIGHTS = "1.0, 1.0, 1.0"
 _MAX_QUERIES_IN_ONE = 100  # SQLite joins at most 500 queries by UNION ALL
 
