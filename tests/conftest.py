@@ -1,4 +1,4 @@
-"""What every test gets: a data folder and a keyring of its own, no real screen, and a polite skip of what is not here."""
+"""What every test gets: a data folder and a keyring of its own, no real screen, a polite skip of what is not here."""
 
 from __future__ import annotations
 

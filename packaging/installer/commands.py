@@ -142,7 +142,8 @@ def _start(command: str, environment: Environment, rest: Sequence[str]) -> int:
         return _call([python, "-m", "pytest", *rest], cwd=ROOT)
     if command == "bench":
         return _call([python, "-m", "tests.bench", *rest], cwd=ROOT)
-    return _call([python, "-m", "app", *rest], cwd=None)
+    # -P: the folder the user stands in may hold an `app` of its own.
+    return _call([python, "-P", "-m", "app", *rest], cwd=None)
 
 
 def _check(python: str) -> int:

@@ -23,6 +23,7 @@ from installer.console import Console
 from installer.environment import Environment
 from installer.problems import SetupError, from_output
 
+CUDA_FOLDER = "/usr/local/cuda/bin"  # where it is installed, often without being on PATH
 _QUESTION = "import llama_cpp; print(int(llama_cpp.llama_supports_gpu_offload()))"
 
 
@@ -66,7 +67,7 @@ def _found_backend(nvcc: Path | None) -> Backend:
 
 
 def _cuda_compiler() -> Path | None:
-    found = shutil.which("nvcc") or shutil.which("nvcc", path="/usr/local/cuda/bin")
+    found = shutil.which("nvcc") or shutil.which("nvcc", path=CUDA_FOLDER)
     return Path(found) if found else None
 
 
@@ -83,9 +84,7 @@ def _has_nvidia_gpu() -> bool:
 
 def install(console: Console, environment: Environment, plan: Plan, lock: Path, build_lock: Path) -> None:
     """Leaves a working engine for `plan` in the environment. Raises SetupError."""
-    own_cache = _own_cache(environment, plan.backend)
-    caches = [own_cache] if plan.backend is Backend.CUDA else [None, own_cache]
-    for cache in caches:
+    for cache in caches_for(plan.backend, _pip_cache(environment)):
         _pip_install(console, environment, plan, lock, build_lock, cache)
         if _works(environment, plan.backend):
             return
@@ -96,12 +95,16 @@ def install(console: Console, environment: Environment, plan: Plan, lock: Path, 
     )
 
 
-def _own_cache(environment: Environment, backend: Backend) -> Path:
-    asked = subprocess.run(
-        [str(environment.python), "-m", "pip", "cache", "dir"], capture_output=True, text=True, check=False
-    )
-    base = Path(asked.stdout.strip()) if asked.returncode == 0 else environment.folder / "pip-cache"
-    return base / f"jingyan-{backend}"
+def caches_for(backend: Backend, pip_cache: Path) -> list[Path | None]:
+    """Where a finished wheel may be taken from and is kept, in the order to try; None is pip's ordinary cache."""
+    own = pip_cache / f"jingyan-{backend}"
+    return [own] if backend is Backend.CUDA else [None, own]
+
+
+def _pip_cache(environment: Environment) -> Path:
+    question = [str(environment.python), "-m", "pip", "cache", "dir"]
+    answer = subprocess.run(question, capture_output=True, text=True, check=False)
+    return Path(answer.stdout.strip()) if answer.returncode == 0 else environment.folder / "pip-cache"
 
 
 def _pip_install(

@@ -77,10 +77,10 @@ class Environment:
         (site / "jingyan.pth").write_text(f"{self.root}\n", encoding)
         if os.name == "nt":
             launcher = self.scripts / "jingyan.cmd"
-            launcher.write_text('@"%~dp0python.exe" -m app %*\r\n', "ascii")
+            launcher.write_text('@"%~dp0python.exe" -P -m app %*\r\n', "ascii")
         else:
             launcher = self.scripts / "jingyan"
-            launcher.write_text('#!/bin/sh\nexec "$(dirname "$(readlink -f "$0")")/python" -m app "$@"\n', "ascii")
+            launcher.write_text('#!/bin/sh\nexec "$(dirname "$(readlink -f "$0")")/python" -P -m app "$@"\n', "ascii")
             launcher.chmod(0o755)
 
     def compile_bytecode(self) -> None:
