@@ -1,0 +1,75 @@
+"""One character at a time: what the text of a page may hold.
+
+Promise: the result has no control character but newline and tab, no lone surrogate, no invisible mark,
+only plain spaces; ligatures, Kangxi radicals and compatibility ideographs become the ordinary characters
+that people type in a search box. Characters that mean nothing outside their font become U+FFFD.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+UNKNOWN = "\ufffd"
+_JOINERS = {0x200C, 0x200D}  # they carry meaning in Persian, in Indic scripts and in emoji
+_SYMBOL_BULLETS = {0xF06E, 0xF071, 0xF076, 0xF0A7, 0xF0A8, 0xF0B7, 0xF0D8}  # Symbol and Wingdings list marks
+# Blocks whose members are twins of ordinary characters: CJK radicals, Kangxi radicals, CJK compatibility
+# ideographs (both blocks) and Latin ligatures. Chinese PDFs are full of them, and nobody types them.
+_TWIN_BLOCKS = ((0x2E80, 0x2FDF), (0xF900, 0xFAFF), (0xFB00, 0xFB06), (0x2F800, 0x2FA1F))
+
+
+class _Table(dict[int, str | None]):
+    """A `str.translate` table that works out each character when it first meets it."""
+
+    def __missing__(self, code: int) -> str | None:
+        self[code] = value = _translate(code)
+        return value
+
+
+def _translate(code: int) -> str | None:
+    character = chr(code)
+    category = unicodedata.category(character)
+    if category == "Cc":
+        return character if character in "\n\t" else None
+    if category == "Cf":
+        return character if code in _JOINERS else None
+    if category in ("Zs", "Zl", "Zp"):
+        return " " if category == "Zs" else "\n"
+    if category == "Co":
+        return "•" if code in _SYMBOL_BULLETS else UNKNOWN
+    if category == "Cs" or code & 0xFFFE == 0xFFFE:
+        return UNKNOWN
+    if any(first <= code <= last for first, last in _TWIN_BLOCKS):
+        return unicodedata.normalize("NFKC", character)
+    return character
+
+
+_TABLE = _Table()
+
+
+def clean(text: str) -> str:
+    """`text` by the promise above. Its length may change."""
+    if text.isascii() and text.isprintable():
+        return text
+    return text.translate(_TABLE)
+
+
+def is_unreadable(text: str) -> bool:
+    """True when more than half of what is printed has no known meaning (a font without a Unicode map)."""
+    unknown = text.count(UNKNOWN)
+    return unknown > 0 and 2 * unknown > sum(not c.isspace() for c in text)
+
+
+def width(text: str) -> float:
+    """How much `text` holds, in English characters: a Chinese, Japanese or Korean one counts as 2.25.
+
+    900 English characters and 400 Chinese ones say about the same, hence the factor.
+    """
+    if text.isascii():
+        return float(len(text))
+    wide = sum(map(is_wide, text))
+    return len(text) + 1.25 * wide
+
+
+def is_wide(character: str) -> bool:
+    """A Chinese, Japanese or Korean character, or their full-width punctuation."""
+    return "\u2e80" <= character <= "\ud7ff" or "\uf900" <= character <= "\uffef" or character >= "\U00020000"

@@ -1,0 +1,61 @@
+"""Group the printed lines of a page into paragraphs, list items, table rows and headings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from app.ingest.headings import HeadingGuess
+from app.ingest.lines import PrintedBlock, PrintedLine
+
+_ITEM = re.compile(
+    r"(?:[•·▪◦●○■□➢✓*–—-]\s|\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5}|[一二三四五六七八九十]{1,3})[.)、）]\s*\S"
+    r"|第[一二三四五六七八九十百零\d]{1,4}[条款])"
+)
+_END_OF_SENTENCE = re.compile(r"[.!?:;。！？：；][”’」』）)\"']*$")
+_SHORT_LAST_LINE = 0.85  # a line that ends a sentence left of this share of its block ends a paragraph
+_INDENT_EM = 0.9  # a line so far to the right of the one before, after a full stop, begins a paragraph
+_WHITE_BETWEEN = 0.5  # blocks with less white than this share of a line's height are set tight
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """Lines that belong together. `rank` > 0: a heading. `apart`: white or a column stands before it."""
+
+    lines: tuple[PrintedLine, ...]
+    rank: float
+    apart: bool
+
+
+def paragraphs(blocks: Sequence[PrintedBlock], headings: HeadingGuess) -> Iterator[Paragraph]:
+    """All lines of `blocks`, in order, none empty."""
+    before: PrintedBlock | None = None
+    for block in blocks:
+        apart = before is None or not _is_tight(before, block)
+        right, ranks = block.x1, [headings.rank(line) for line in block.lines]
+        first = 0
+        for at in range(1, len(block.lines) + 1):
+            if at == len(block.lines) or ranks[at] != ranks[first] or _begins(block.lines, at, ranks[at], right):
+                yield Paragraph(tuple(block.lines[first:at]), ranks[first], apart)
+                first, apart = at, ranks[first] > 0 or (at < len(ranks) and ranks[at] > 0)
+        before = block
+
+
+def _begins(lines: list[PrintedLine], at: int, rank: float, right: float) -> bool:
+    """Whether line `at` begins a paragraph of its own inside its block."""
+    if rank > 0:
+        return False
+    before, line = lines[at - 1], lines[at]
+    if "\t" in line.text or "\t" in before.text or _ITEM.match(line.text):
+        return True
+    if not _END_OF_SENTENCE.search(before.text):
+        return False
+    left = min(before.x0, lines[at - 2].x0 if at > 1 else before.x0)
+    return before.x1 < _SHORT_LAST_LINE * right or line.x0 > left + _INDENT_EM * line.size_pt
+
+
+def _is_tight(before: PrintedBlock, block: PrintedBlock) -> bool:
+    last, first = before.lines[-1], block.lines[0]
+    white = first.y0 - last.y1
+    return -0.5 * first.height_pt < white < _WHITE_BETWEEN * first.height_pt and abs(first.size_pt - last.size_pt) < 0.6
