@@ -28,10 +28,11 @@ from app.core.values import Answer, Document, DocumentState, EndReason, Question
 @json_option
 def ask(question: str, files: tuple[Path, ...], model: Path | None, as_json: bool) -> None:
     """Ask a question and get an answer with the pages it came from."""
-    with session(in_memory=bool(files), model=model) as jingyan:
+    with session(in_memory=bool(files), model=model, with_model=True) as jingyan:
         if files:
             _check(jingyan.add_and_wait(files))
-        jingyan.wait_for_model()
+        if (failure := jingyan.wait_for_model()) and model:
+            raise JingyanError(failure.code, **failure.facts)
         answer = follow(jingyan.asking.ask(Question(question)), stream=not as_json)
     if as_json:
         print_json(answer_json(answer))

@@ -23,7 +23,7 @@ def run_demo(save_screenshot: SaveScreenshot) -> int:
     """0 when both questions got a cited answer; `save_screenshot` draws the window into a folder."""
     click.echo("No display found: showing the main job in the terminal.\n")
     cited = 0
-    with session(in_memory=True) as jingyan:
+    with session(in_memory=True, with_model=True) as jingyan:
         for document in jingyan.add_and_wait([resources() / "samples" / "sample.pdf"]):
             click.echo(document_line(document) + "\n")
         jingyan.wait_for_model()

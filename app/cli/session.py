@@ -21,15 +21,18 @@ model_option = click.option(
 
 
 @contextlib.contextmanager
-def session(*, in_memory: bool = False, model: Path | None = None) -> Iterator[Jingyan]:
+def session(*, in_memory: bool = False, model: Path | None = None, with_model: bool = False) -> Iterator[Jingyan]:
     """A running Jingyan; known errors end the command with a sentence."""
+    ask = _ask_passphrase if sys.stdin.isatty() else None
     with known_errors():
-        jingyan = open_jingyan(Launch(in_memory=in_memory, model=model, ask_passphrase=_ask_passphrase()))
+        jingyan = open_jingyan(Launch(in_memory=in_memory, model=model, with_model=with_model, ask_passphrase=ask))
         try:
             yield jingyan
         finally:
             jingyan.close()
 
 
-def _ask_passphrase():  # type: ignore[no-untyped-def]
-    return None
+def _ask_passphrase(choose_new: bool) -> str:
+    text = "Choose a passphrase for the library" if choose_new else "Passphrase of the library"
+    answer: str = click.prompt(text, hide_input=True, confirmation_prompt=choose_new, err=True)
+    return answer

@@ -35,6 +35,11 @@ class _Task:
     password: str
 
 
+@dataclass(frozen=True, slots=True)
+class _CatchUp:
+    """Embed what an earlier run left without vectors."""
+
+
 class LibraryService:
     def __init__(
         self,
@@ -53,9 +58,11 @@ class LibraryService:
         self._searching = Searching(library, index, thread, embedder)
         self._subscribers: Subscribers[LibraryEvent] = Subscribers()
         self._job = ReadingJob(library, thread, reader, embedder, self._vectors, self._report)
-        self._tasks: queue.Queue[_Task | None] = queue.Queue()
+        self._tasks: queue.Queue[_Task | _CatchUp | None] = queue.Queue()
         self._idle = threading.Condition()
         self._open_tasks = 0
+        self._closing = threading.Event()
+        self._passwords: dict[DocumentId, str] = {}  # of this run only, so that pages of a locked file can be shown
         self._running: tuple[DocumentId, CancelToken] | None = None
         self._worker = threading.Thread(target=self._work, name="jobs-reading", daemon=True)
         self._worker.start()
@@ -73,7 +80,8 @@ class LibraryService:
         file = read_file(document.path)
         if file.sha256 != document.content_sha256:
             raise JingyanError(ErrorCode.FILE_CHANGED, name=document.name)
-        return self._reader.render(document.name, file.content, page_no, width_px)
+        password = self._passwords.get(document_id, "")
+        return self._reader.render(document.name, file.content, page_no, width_px, password=password)
 
     def search(self, text: str, limit: int = 10, within: frozenset[DocumentId] | None = None) -> tuple[Passage, ...]:
         return self._searching.search(text, limit, within)
@@ -106,14 +114,9 @@ class LibraryService:
 
     def resume(self, interrupted: Sequence[DocumentId]) -> None:
         """Read again what an earlier run left unfinished, and embed chunks that have no vector yet."""
+        self._tasks.put(_CatchUp())
         for document_id in interrupted:
             self._enqueue(_Task(document_id, ""))
-
-    def catch_up_vectors(self) -> None:
-        try:
-            self._vectors.catch_up(self._embedder)
-        except JingyanError as error:
-            log.warning("vectors not caught up: %s", error.code)
 
     def wait_idle(self, timeout_s: float | None = None) -> bool:
         """True when every file added so far is in its final state."""
@@ -122,6 +125,7 @@ class LibraryService:
 
     def close(self) -> None:
         """Stop after the current page; what was being read is read again at the next start."""
+        self._closing.set()
         if running := self._running:
             running[1].cancel()
         self._tasks.put(None)
@@ -157,20 +161,32 @@ class LibraryService:
         self._tasks.put(task)
 
     def _work(self) -> None:
-        while task := self._tasks.get():
-            cancel = CancelToken()
-            self._running = (task.document_id, cancel)
-            try:
-                self._read_one(task, cancel)
-            except Exception:
-                # The edge of this thread: a bug in one file's reading must not stop the reading of the others.
-                log.exception("reading failed")
-                self._refuse(task.document_id, Reason(ErrorCode.DOCUMENT_BROKEN))
-            finally:
-                self._running = None
-                with self._idle:
-                    self._open_tasks -= 1
-                    self._idle.notify_all()
+        while (task := self._tasks.get()) is not None:
+            if isinstance(task, _Task):
+                self._run_task(task)
+            else:
+                self._catch_up_vectors()
+
+    def _run_task(self, task: _Task) -> None:
+        cancel = CancelToken()
+        self._running = (task.document_id, cancel)
+        try:
+            self._read_one(task, cancel)
+        except Exception:
+            # The edge of this thread: a bug in one file's reading must not stop the reading of the others.
+            log.exception("reading failed")
+            self._refuse(task.document_id, Reason(ErrorCode.DOCUMENT_BROKEN))
+        finally:
+            self._running = None
+            with self._idle:
+                self._open_tasks -= 1
+                self._idle.notify_all()
+
+    def _catch_up_vectors(self) -> None:
+        try:
+            self._vectors.catch_up(self._embedder, self._closing.is_set)
+        except JingyanError as error:
+            log.warning("vectors not caught up: %s", error.code)
 
     def _read_one(self, task: _Task, cancel: CancelToken) -> None:
         try:
@@ -182,6 +198,8 @@ class LibraryService:
                 lambda: self._library.set_content(document.document_id, file.sha256, len(file.content))
             )
             self._report(self._job.run(document, file, task.password, cancel))
+            if task.password:
+                self._passwords[task.document_id] = task.password
         except JingyanError as error:
             if error.code not in (ErrorCode.CANCELLED, ErrorCode.DOCUMENT_NOT_THERE):
                 self._refuse(task.document_id, error.reason)

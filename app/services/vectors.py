@@ -5,6 +5,8 @@ The call to the child happens on the caller's thread; store and index are touche
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from app.core.ports import Embedder, Library
 from app.core.values import Chunk, DocumentId
 from app.index.search import SearchIndex
@@ -41,12 +43,12 @@ class VectorSink:
         """Take a document's chunks out of the index. On the library thread only."""
         self._index.remove([c.chunk_id for c in self._library.chunks_of(document_id)])
 
-    def catch_up(self, embedder: Embedder) -> int:
+    def catch_up(self, embedder: Embedder, stopped: Callable[[], bool]) -> int:
         """Embed chunks that have no vector yet (an earlier run ended before). Returns how many."""
         done = 0
-        while chunks := self._thread.run(
+        while not stopped() and (chunks := self._thread.run(
             lambda: self._library.chunks_without_vector(embedder.fingerprint, CATCH_UP_BATCH)
-        ):
+        )):
             self.add(embedder, chunks)
             done += len(chunks)
         return done

@@ -43,6 +43,8 @@ class FakeReader:
                 yield PageProblem(page_no, Reason(ErrorCode.PAGE_NO_TEXT))
 
     def render(self, name: str, content: bytes, page_no: int, width_px: int, *, password: str = "") -> PageImage:
+        if content.startswith(b"!locked") and password != "secret":
+            raise JingyanError(ErrorCode.PASSWORD_NEEDED, name=name)
         return PageImage(page_no, width_px, 2, 10.0, 20.0, bytes(width_px * 2 * 3))
 
     def close(self) -> None: ...

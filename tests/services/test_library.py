@@ -71,6 +71,7 @@ def test_locked_document_is_read_after_retry_with_the_password(bench: Bench) -> 
     assert bench.library.wait_idle(20)
     (after,) = bench.library.documents()
     assert after.state is DocumentState.READY and after.problems == ()
+    assert bench.library.render_page(after.document_id, 1, 10).width_px == 10
 
 
 def test_same_content_under_another_name_is_kept_once(bench: Bench) -> None:
@@ -118,7 +119,8 @@ def test_without_embedder_documents_are_ready_and_found_by_words(bench: Bench) -
     assert bench.add("a.txt", "The deposit is 500 EUR.\fPets are allowed here.").state is DocumentState.READY
     assert bench.library.search("deposit", 3)
     bench.embedder.down = False
-    bench.library.catch_up_vectors()
+    bench.library.resume(())
+    bench.add("b.txt", "another file")  # read after the catching up
     assert "vector" in bench.library.search("deposit", 3)[0].legs
 
 

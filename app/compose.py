@@ -1,0 +1,144 @@
+"""Build every object once, by constructor, and take it all down again. No globals, no registry."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.core.errors import JingyanError, Reason
+from app.core.events import ModelEvent
+from app.core.paths import DataPaths, data_paths, resources, starter_models
+from app.core.values import Document
+from app.index.dictionary import Dictionary
+from app.index.search import SearchIndex
+from app.index.terms import fold
+from app.secrets import choose_vault, library_key
+from app.services.asking import AskingOptions, AskingService
+from app.services.evidence import EvidenceCollector
+from app.services.library import LibraryService
+from app.services.library_thread import LibraryThread
+from app.services.models import ModelsService
+from app.services.quoting import Quoting
+from app.services.searching import Searching
+from app.services.subscribers import Subscribers
+from app.settings import Settings, load_settings
+from app.store import EncryptedLibrary, in_memory_library, open_library
+from app.workers.engine_client import EngineClient
+from app.workers.ingest_client import ReaderClient
+
+AskPassphrase = Callable[[bool], str]
+"""Called with True when a new passphrase is to be chosen, with False when the existing one is needed."""
+
+STARTER_FILE = "text.gguf"
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What this run is. `in_memory` keeps nothing. `model`: a GGUF instead of the one in the settings.
+
+    `with_model` False: for runs that never ask; nothing is loaded.
+    """
+
+    in_memory: bool = False
+    model: Path | None = None
+    with_model: bool = True
+    ask_passphrase: AskPassphrase | None = None
+
+
+class Jingyan:
+    """The running program without a front end. Its methods block: call them from background threads."""
+
+    def __init__(
+        self,
+        library: LibraryService,
+        asking: AskingService,
+        models: ModelsService,
+        settings: Settings,
+        close_steps: Sequence[Callable[[], object]],
+    ) -> None:
+        self.library = library
+        self.asking = asking
+        self.models = models
+        self.settings = settings
+        self._close_steps = tuple(close_steps)
+        self._loading: threading.Thread | None = None
+        self._model_failure: Reason | None = None
+
+    def start_model(self, chosen: Path | None) -> None:
+        """Load the model in the background: `chosen`, or the starter when it is None or cannot be loaded."""
+        self._loading = threading.Thread(target=self._load, args=(chosen,), name="jobs-model", daemon=True)
+        self._loading.start()
+
+    def wait_for_model(self) -> Reason | None:
+        """Wait until loading has ended; the reason when the chosen model could not be loaded."""
+        if self._loading:
+            self._loading.join()
+        return self._model_failure
+
+    def add_and_wait(self, paths: Sequence[Path]) -> tuple[Document, ...]:
+        """The documents of `paths` in their final state, in order; one that was a copy of another stands for it."""
+        rows = self.library.add(paths)
+        self.library.wait_idle()
+        by_id = {d.document_id: d for d in self.library.documents()}
+        by_content = {d.content_sha256: d for d in by_id.values()}
+        return tuple(by_id.get(r.document_id) or by_content.get(r.content_sha256) or r for r in rows)
+
+    def close(self) -> None:
+        """End readings, children and the library, in this order; every step runs whatever the others do."""
+        with contextlib.ExitStack() as stack:
+            for step in reversed(self._close_steps):
+                stack.callback(step)
+
+    def _load(self, chosen: Path | None) -> None:
+        for path in filter(None, (chosen, starter_models() / STARTER_FILE)):
+            try:
+                self.models.load(path)
+                return
+            except JingyanError as error:
+                self._model_failure = self._model_failure or error.reason
+
+
+def open_jingyan(launch: Launch) -> Jingyan:
+    """Open the library and start what answers. Raises JingyanError when the library cannot be opened."""
+    paths = data_paths()
+    settings = load_settings(paths.settings).settings
+    thread = LibraryThread()
+    try:
+        store = thread.run(lambda: _open_store(launch, paths))
+    except BaseException:
+        thread.close()
+        raise
+    dictionary = Dictionary.load(starter_models() / "embedder" / "dict_enzh.json")
+    model_events: Subscribers[ModelEvent] = Subscribers()
+    engine = EngineClient(on_event=model_events.tell)
+    reader = ReaderClient()
+    index = thread.run(lambda: SearchIndex(store, engine, dictionary))
+    library = LibraryService(store, index, thread, reader, engine)
+    searching = Searching(store, index, thread, engine)
+    asking = AskingService(
+        store,
+        thread,
+        EvidenceCollector(store, thread, searching, engine),
+        Quoting(engine, dictionary),
+        engine,
+        resources() / "prompts",
+        AskingOptions(settings.passages, settings.answer_max_tokens, settings.temperature),
+    )
+    models = ModelsService(engine, model_events, settings.context_tokens)
+    steps = (library.close, engine.close, reader.close, lambda: thread.run(store.close), thread.close)
+    jingyan = Jingyan(library, asking, models, settings, steps)
+    thread.submit(index.rebuild)
+    library.resume(thread.run(store.recover_interrupted))
+    if launch.with_model:
+        jingyan.start_model(launch.model or (Path(settings.model_path) if settings.model_path else None))
+    return jingyan
+
+
+def _open_store(launch: Launch, paths: DataPaths) -> EncryptedLibrary:
+    if launch.in_memory:
+        return in_memory_library(fold)
+    vault = choose_vault(paths, launch.ask_passphrase)
+    return open_library(paths.library, library_key(vault, paths.library), fold=fold)
