@@ -22,12 +22,17 @@ WRONG_HASH = (
     "A downloaded package is not the one this project was locked to, so nothing of it was installed: "
     "check the mirror or proxy between this machine and the registry."
 )
+NO_WHEEL = (
+    "One of the packages is not published for this system: Jingyan runs on 64-bit Linux with glibc 2.34 or newer "
+    "(Debian 12, Ubuntu 22.04; on ARM glibc 2.39), macOS 14 or newer on Apple silicon, and Windows on x86-64."
+)
 NO_MEMORY = "The compiler was ended for want of memory: close other programs and run the same command again."
 
 # Order matters: a full disk also makes compilers and downloads fail.
 _CAUSES: tuple[tuple[str, str], ...] = (
     (r"No space left on device|Errno 28\b|not enough space on the disk|You don't have enough free space", NO_SPACE),
     (r"DO NOT MATCH THE HASHES", WRONG_HASH),
+    (r"is not a supported wheel on this platform", NO_WHEEL),
     (r"Killed signal terminated program|out of memory allocating|cc1plus.*Killed", NO_MEMORY),
     (
         r"No CMAKE_C(XX)?_COMPILER could be found|CMAKE_C(XX)?_COMPILER not set|"
@@ -40,6 +45,8 @@ _CAUSES: tuple[tuple[str, str], ...] = (
         r"Temporary failure resolving|Could not resolve host",
         NO_NETWORK,
     ),
+    # Last: pip says so too when it could not reach the registry.
+    (r"No matching distribution found", NO_WHEEL),
 )
 
 

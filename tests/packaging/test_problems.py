@@ -19,6 +19,7 @@ LOG = Path("bootstrap.log")
         ("Failed to establish a new connection: [Errno -3] Temporary failure in name resolution", problems.NO_NETWORK),
         ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.", problems.WRONG_HASH),
         ("CMake Error: CMAKE_CXX_COMPILER not set, after EnableLanguage", problems.NO_COMPILER),
+        ("ERROR: No matching distribution found for faiss-cpu==1.15.1", problems.NO_WHEEL),
         ("  No CMAKE_C_COMPILER could be found.", problems.NO_COMPILER),
         ("c++: fatal error: Killed signal terminated program cc1plus", problems.NO_MEMORY),
     ],
@@ -30,6 +31,11 @@ def test_known_cause_becomes_its_sentence(line: str, sentence: str) -> None:
 def test_full_disk_is_named_although_the_compiler_failed_of_it() -> None:
     lines = ["fatal error: error writing to a.o: No space left on device", "CMAKE_CXX_COMPILER not set"]
     assert str(from_output(lines, "Building", LOG)) == problems.NO_SPACE
+
+
+def test_unreachable_registry_is_not_taken_for_an_unsupported_system() -> None:
+    lines = ["Retrying after NewConnectionError", "ERROR: No matching distribution found for pip==26.3"]
+    assert str(from_output(lines, "Updating pip", LOG)) == problems.NO_NETWORK
 
 
 def test_unknown_cause_points_at_the_log() -> None:
