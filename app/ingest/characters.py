@@ -7,6 +7,7 @@ that people type in a search box. Characters that mean nothing outside their fon
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 UNKNOWN = "\ufffd"
@@ -14,6 +15,7 @@ _JOINERS = {0x200C, 0x200D}  # they carry meaning in Persian, in Indic scripts a
 _SYMBOL_BULLETS = {0xF06E, 0xF071, 0xF076, 0xF0A7, 0xF0A8, 0xF0B7, 0xF0D8}  # Symbol and Wingdings list marks
 # Blocks whose members are twins of ordinary characters: CJK radicals, Kangxi radicals, CJK compatibility
 # ideographs (both blocks) and Latin ligatures. Chinese PDFs are full of them, and nobody types them.
+_WIDE = re.compile("[\u2e80-\ud7ff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff]+")
 _TWIN_BLOCKS = ((0x2E80, 0x2FDF), (0xF900, 0xFAFF), (0xFB00, 0xFB06), (0x2F800, 0x2FA1F))
 
 
@@ -66,10 +68,9 @@ def width(text: str) -> float:
     """
     if text.isascii():
         return float(len(text))
-    wide = sum(map(is_wide, text))
-    return len(text) + 1.25 * wide
+    return len(text) + 1.25 * sum(map(len, _WIDE.findall(text)))
 
 
 def is_wide(character: str) -> bool:
     """A Chinese, Japanese or Korean character, or their full-width punctuation."""
-    return "\u2e80" <= character <= "\ud7ff" or "\uf900" <= character <= "\uffef" or character >= "\U00020000"
+    return _WIDE.match(character) is not None

@@ -1,27 +1,25 @@
 """Printed lines of a PDF page, from what MuPDF found.
 
-MuPDF gives blocks of lines of spans; cells of one table row come as lines of their own. Here they become
-printed lines: clean text, a box on the page as displayed, the size and weight of the type.
+MuPDF gives blocks of lines; cells of one table row, and letters set one by one, come as lines of their own. Here they
+become printed lines: clean text, a box on the page as displayed, the size and weight of the type.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from app.ingest.characters import clean, is_wide
+from app.ingest.mupdf_json import FoundLine, FoundPage
 
-# What TextPage.extractDICT gives: nested dicts and lists of MuPDF's making, with no types of their own.
-MuPdfPage: TypeAlias = Mapping[str, Any]
 Matrix: TypeAlias = tuple[float, float, float, float, float, float]
 
-_BOLD = 16  # span flag, see PyMuPDF's TextPage documentation
 _SAME_ROW_OVERLAP = 0.6  # of the smaller one's height
 _OVERLAP_EM = 1.6  # letters set one by one with a space behind each overlap by up to so much
 _LETTER_GAP_EM = 0.6  # Chinese letters with less between them are one word
 _COLUMN_GAP_EM = 1.0  # a wider gap than this between cells becomes a tab, a narrower one a space
+_TURNED_EM = 1.9  # a line of several letters that is taller than this does not run left to right
 
 
 @dataclass(slots=True)
@@ -35,50 +33,59 @@ class PrintedLine:
     y1: float
     size_pt: float
     bold: bool
-    upright: bool  # written left to right; False for rotated and vertical lines
-    vertical: bool  # written top to bottom, as Chinese and Japanese can be
-    last_x0: float = 0.0  # where the last cell of the line begins
+    upright: bool  # runs left to right; False for turned and vertical lines
+    vertical: bool  # runs top to bottom, as Chinese and Japanese can
+    last_x0: float  # where the last cell of the line begins
 
     @property
     def height_pt(self) -> float:
         return self.y1 - self.y0
 
 
-@dataclass(slots=True)
 class PrintedBlock:
-    """Lines that MuPDF sees as one paragraph or column; never empty."""
+    """Lines that MuPDF sees as one paragraph or column; never empty. The box is that of its lines."""
 
-    lines: list[PrintedLine]
+    __slots__ = ("lines", "x0", "x1", "y0", "y1")
 
-    @property
-    def x0(self) -> float:
-        return min(line.x0 for line in self.lines)
-
-    @property
-    def y0(self) -> float:
-        return min(line.y0 for line in self.lines)
-
-    @property
-    def x1(self) -> float:
-        return max(line.x1 for line in self.lines)
-
-    @property
-    def y1(self) -> float:
-        return max(line.y1 for line in self.lines)
+    def __init__(self, lines: list[PrintedLine]) -> None:
+        self.lines = lines
+        self.x0 = min([line.x0 for line in lines])
+        self.y0 = min([line.y0 for line in lines])
+        self.x1 = max([line.x1 for line in lines])
+        self.y1 = max([line.y1 for line in lines])
 
 
-def printed_blocks(
-    found: MuPdfPage, to_display: Matrix | None, width_pt: float, height_pt: float
-) -> list[PrintedBlock]:
-    """The text blocks of a page in MuPDF's order, boxes inside (0, 0, width_pt, height_pt).
+class PageFrame:
+    """The page as displayed: how large it is, and how to get there from unrotated points (None: not rotated)."""
 
-    `to_display` maps unrotated to displayed points; None when the page is not rotated.
-    """
+    def __init__(self, width_pt: float, height_pt: float, to_display: Matrix | None) -> None:
+        self.width_pt = width_pt
+        self.height_pt = height_pt
+        self._to_display = to_display
+
+    def place(self, line: FoundLine) -> tuple[float, float, float, float] | None:
+        """The line's box in displayed points, cut at the edges of the page; None when all of it is outside."""
+        box, scale = line.bbox, FoundPage.UNITS_PER_PT
+        x0, y0 = box.x / scale, box.y / scale
+        x1, y1 = x0 + box.w / scale, y0 + box.h / scale
+        if self._to_display is not None:
+            a, b, c, d, e, f = self._to_display
+            xs, ys = (a * x0 + c * y0 + e, a * x1 + c * y1 + e), (b * x0 + d * y0 + f, b * x1 + d * y1 + f)
+            x0, x1, y0, y1 = min(xs), max(xs), min(ys), max(ys)
+        if 0.0 <= x0 <= x1 <= self.width_pt and 0.0 <= y0 <= y1 <= self.height_pt:
+            return x0, y0, x1, y1
+        if not (x0 < self.width_pt and x1 > 0.0 and y0 < self.height_pt and y1 > 0.0):
+            return None
+        return max(x0, 0.0), max(y0, 0.0), min(x1, self.width_pt), min(y1, self.height_pt)
+
+
+def printed_blocks(found: FoundPage, frame: PageFrame) -> list[PrintedBlock]:
+    """The text blocks of a page in MuPDF's order, all boxes on the page."""
     blocks = []
-    for block in found["blocks"]:
+    for block in found.blocks:
         lines: list[PrintedLine] = []
-        for raw in block.get("lines", ()):
-            line = _printed_line(raw, to_display, width_pt, height_pt)
+        for raw in block.lines:
+            line = _printed_line(raw, frame)
             if line is not None and not (lines and _append_cell(lines[-1], line)):
                 lines.append(line)
         if lines:
@@ -91,44 +98,27 @@ def join_rows(blocks: Sequence[PrintedBlock]) -> list[PrintedBlock]:
     joined: list[PrintedBlock] = []
     for block in blocks:
         if joined and len(block.lines) == 1 and _append_cell(joined[-1].lines[-1], block.lines[0]):
-            continue
-        joined.append(block)
+            joined[-1] = PrintedBlock(joined[-1].lines)
+        else:
+            joined.append(block)
     return joined
 
 
-def _printed_line(raw: MuPdfPage, to_display: Matrix | None, width_pt: float, height_pt: float) -> PrintedLine | None:
-    spans = raw["spans"]
-    text = clean(_hyphen_shown("".join([span["text"] for span in spans]))).replace("\n", " ").strip()
+def _printed_line(raw: FoundLine, frame: PageFrame) -> PrintedLine | None:
+    text = raw.text
+    if not (text.isascii() and text.isprintable()):
+        text = clean(_hyphen_shown(text)).replace("\n", " ").replace("\t", " ")
+    text = text.strip()
     if not text:
         return None
-    x0, y0, x1, y1 = _displayed(raw["bbox"], to_display)
-    if not math.isfinite(x0 + y0 + x1 + y1):
-        x0 = y0 = x1 = y1 = 0.0
-    widest = max(spans, key=lambda span: len(span["text"]))
-    cos, sin = raw["dir"]
-    if to_display is not None:
-        cos, sin = cos * to_display[0] + sin * to_display[2], cos * to_display[1] + sin * to_display[3]
-    return PrintedLine(
-        text,
-        x0=min(max(x0, 0.0), width_pt),
-        y0=min(max(y0, 0.0), height_pt),
-        x1=min(max(x1, 0.0), width_pt),
-        y1=min(max(y1, 0.0), height_pt),
-        size_pt=round(widest["size"], 1),
-        bold=bool(widest["flags"] & _BOLD),
-        upright=cos > 0.99 and raw["wmode"] == 0,
-        vertical=sin > 0.99 and raw["wmode"] == 1,
-        last_x0=x0,
-    )
-
-
-def _displayed(box: tuple[float, float, float, float], matrix: Matrix | None) -> tuple[float, float, float, float]:
-    if matrix is None:
-        return box
-    a, b, c, d, e, f = matrix
-    xs = (a * box[0] + c * box[1] + e, a * box[2] + c * box[3] + e)
-    ys = (b * box[0] + d * box[1] + f, b * box[2] + d * box[3] + f)
-    return min(xs), min(ys), max(xs), max(ys)
+    placed = frame.place(raw)
+    if placed is None:
+        return None
+    x0, y0, x1, y1 = placed
+    size_pt = raw.font.size / FoundPage.UNITS_PER_PT
+    vertical = raw.wmode == 1
+    upright = not vertical and (y1 - y0 < _TURNED_EM * size_pt or len(text) == 1)
+    return PrintedLine(text, x0, y0, x1, y1, round(size_pt, 1), raw.font.weight == "bold", upright, vertical, x0)
 
 
 def _hyphen_shown(text: str) -> str:
@@ -144,7 +134,7 @@ def _append_cell(row: PrintedLine, cell: PrintedLine) -> bool:
             return False
     elif row.upright and cell.upright:
         gap = cell.x0 - row.x1
-        if not _shares(row.y0, row.y1, cell.y0, cell.y1) or not _is_to_the_right(row, cell):
+        if not _is_to_the_right(row, cell) or not _shares(row.y0, row.y1, cell.y0, cell.y1):
             return False
     else:
         return False
@@ -168,7 +158,9 @@ def _shares(low: float, high: float, other_low: float, other_high: float) -> boo
 
 def _between(row: PrintedLine, cell: PrintedLine, gap: float) -> str:
     """What stands between the two: a tab between columns, a space between words, nothing between Chinese letters."""
-    if row.vertical or gap < _LETTER_GAP_EM * cell.size_pt:
-        touching = gap < 0.1 * cell.size_pt or (is_wide(row.text[-1]) and is_wide(cell.text[0]))
-        return "" if touching and (gap > -0.1 * cell.size_pt or is_wide(cell.text[0])) else " "
-    return "\t" if gap > _COLUMN_GAP_EM * cell.size_pt else " "
+    if gap > _COLUMN_GAP_EM * cell.size_pt and not row.vertical:
+        return "\t"
+    both_wide = is_wide(row.text[-1]) and is_wide(cell.text[0])
+    if row.vertical or (both_wide and gap < _LETTER_GAP_EM * cell.size_pt):
+        return ""
+    return "" if abs(gap) < 0.1 * cell.size_pt else " "

@@ -22,8 +22,8 @@ from app.ingest.segments import Segment
 _WORD_HYPHENATED = re.compile(r"([^\W\d_]{2,})[-\u2010]$")
 _WORD_AT_START = re.compile(r"[^\W\d_]{2,}")
 # Second halves that follow a real hyphen ("cloud-based"), and never end a word that was only broken.
-_COMPOUND_TAILS = frozenset(
-    "based|quality|related|specific|oriented|driven|term|level|efficient|known|looking|party|sized|scale".split("|")
+_COMPOUND_TAIL = re.compile(
+    "(?:based|quality|related|specific|oriented|driven|term|level|efficient|known|looking|party|sized|scale)$"
 )
 _WORD = re.compile(r"[^\W\d_]+")
 
@@ -120,7 +120,7 @@ class _Composer:
         count = self._vocabulary.count
         if count(left + right) > 0:
             return False
-        return right in _COMPOUND_TAILS or (count(left) > 1 and count(right) > 1)  # 1 is this very place
+        return _COMPOUND_TAIL.match(right) is not None or (count(left) > 1 and count(right) > 1)  # 1 is this very place
 
 
 def _box(line: PrintedLine) -> Box:

@@ -17,7 +17,8 @@ from app.core.limits import MAX_PAGE_PX, MAX_PAGES
 from app.core.values import DocumentKind, PageImage, PageProblem, PageText
 from app.ingest.characters import clean, is_unreadable
 from app.ingest.headings import HeadingGuess
-from app.ingest.lines import Matrix, join_rows, printed_blocks
+from app.ingest.lines import Matrix, PageFrame, join_rows, printed_blocks
+from app.ingest.mupdf_json import found_text
 from app.ingest.page_text import LaidOutText, lay_out
 from app.ingest.reading_order import in_reading_order
 from app.ingest.segments import SegmentedPage
@@ -73,9 +74,8 @@ class PdfDocument:
         page = self._document.load_page(page_no - 1)
         width_pt, height_pt = _page_size(page)
         to_display: Matrix | None = tuple(page.rotation_matrix) if page.rotation else None
-        found = page.get_textpage(flags=_TEXT_FLAGS).extractDICT()
-        blocks = join_rows(in_reading_order(printed_blocks(found, to_display, width_pt, height_pt)))
-        return width_pt, height_pt, lay_out(blocks, self._headings)
+        blocks = printed_blocks(found_text(page, _TEXT_FLAGS), PageFrame(width_pt, height_pt, to_display))
+        return width_pt, height_pt, lay_out(join_rows(in_reading_order(blocks)), self._headings)
 
     def render_page(self, page_no: int, width_px: int) -> PageImage:
         """The page as a picture `width_px` wide, smaller when it would exceed MAX_PAGE_PX.
