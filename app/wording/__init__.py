@@ -4,6 +4,15 @@ Not for logs (they keep codes) and not for labels of the window (those are tr() 
 """
 
 from app.wording.formats import format_count, format_duration, format_size
-from app.wording.sentences import LANGUAGES, Language, Sentence, explain
+from app.wording.sentences import LANGUAGES, Language, Sentence, explain, unexpected
 
-__all__ = ["LANGUAGES", "Language", "Sentence", "explain", "format_count", "format_duration", "format_size"]
+__all__ = [
+    "LANGUAGES",
+    "Language",
+    "Sentence",
+    "explain",
+    "format_count",
+    "format_duration",
+    "format_size",
+    "unexpected",
+]

@@ -38,8 +38,12 @@ class Sentence:
     short: str
 
     def __str__(self) -> str:
-        joiner = "" if self.happened.endswith("。") else " "
-        return joiner.join(part for part in (self.happened, self.safe, self.next) if part)
+        return _join(self.happened, self.advice)
+
+    @property
+    def advice(self) -> str:
+        """What is safe and what to do next, for a second line."""
+        return _join(self.safe, self.next)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,11 @@ def _table(language: Language) -> _Table:
     return _Table(unknown, raw)
 
 
+def _join(first: str, second: str) -> str:
+    """Two sentences in a row: Chinese ones stand without a space."""
+    return f"{first}{'' if first.endswith('。') else ' '}{second}"
+
+
 def _fill(template: str, facts: Mapping[str, Fact], unknown: Mapping[str, str], language: Language) -> str:
     def optional(part: re.Match[str]) -> str:
         known, _, instead = part[1].partition("||")
@@ -89,3 +98,9 @@ def _format(name: str, fact: object, language: Language) -> str:
     if name.endswith("_s"):
         return format_duration(fact, language)
     return format_count(fact)
+
+
+def unexpected(language: Language = "en") -> Sentence:
+    """What to say about a bug: an error that has no code."""
+    template = _table(language if language in LANGUAGES else "en").templates["unexpected"]
+    return Sentence(**{key: template[key] for key in ("happened", "safe", "next", "short")})

@@ -1,0 +1,113 @@
+"""Starts the window. It is painted before anything heavy is loaded; the services are built on a thread after that."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+
+from PySide6.QtCore import QEvent, QObject, QTimer
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QApplication, QWidget
+
+from app.gui.language import Language, LanguageChoice
+from app.gui.main_window import MainWindow
+from app.gui.menu import MainMenu
+from app.gui.passphrase import PassphraseAsker
+from app.gui.ports import Preferences, Services
+from app.gui.theme.theme import Theme, ThemeChoice
+from app.gui.ui import Ui
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+THEME, LANGUAGE = "theme", "language"  # names in the preferences
+
+
+class RunPreferences:
+    """Preferences that last as long as this run: for tests, pictures and demos."""
+
+    def __init__(self, **values: str) -> None:
+        self._values = values
+
+    def get(self, name: str) -> str:
+        return self._values.get(name, "system")
+
+    def put(self, name: str, value: str) -> None:
+        self._values[name] = value
+
+
+def run(
+    services_factory: Callable[[], Services],
+    files: Sequence[Path] = (),
+    *,
+    preferences: Preferences | None = None,
+    passphrase: PassphraseAsker | None = None,
+) -> int:
+    """Show the window until it is closed; returns the exit status.
+
+    `services_factory` runs on a background thread after the first paint. `files` are added when the services are
+    there. `passphrase` is what the factory may call when the library needs one: this window then asks for it.
+    """
+    from app.gui.interrupts import quit_on_interrupt
+
+    application = QApplication.instance() or QApplication(sys.argv[:1])
+    assert isinstance(application, QApplication)  # nothing else makes one in this process
+    name_application(application)
+    window = build_window(application, preferences or RunPreferences())
+    if passphrase is not None:
+        passphrase.bind(window)
+    window.session.add(files)
+    window.reactions.on_retry_start(lambda: window.session.start(services_factory))
+    after_first_paint(window, lambda: window.session.start(services_factory))
+    interrupts = quit_on_interrupt(application)
+    window.show()
+    status = application.exec()
+    interrupts.close()
+    if passphrase is not None:
+        passphrase.close()
+    window.shut_down()
+    return status
+
+
+def name_application(application: QApplication) -> None:
+    application.setApplicationName("jingyan")
+    application.setApplicationDisplayName("")  # the window title is complete as it is
+    application.setDesktopFileName("jingyan")
+    QGuiApplication.setQuitOnLastWindowClosed(True)
+
+
+def build_window(application: QApplication, preferences: Preferences) -> MainWindow:
+    """The window in the user's theme and language, not yet shown and without services."""
+    theme = Theme(application, _choice(ThemeChoice, preferences.get(THEME), ThemeChoice.SYSTEM))
+    language = Language(application, _choice(LanguageChoice, preferences.get(LANGUAGE), LanguageChoice.SYSTEM))
+    ui = Ui(theme, language)
+    menu = MainMenu(ui)
+    window = MainWindow(ui, menu)
+    menu.theme_chosen.connect(lambda value: window.tasks.run(lambda: preferences.put(THEME, value)))
+    menu.language_chosen.connect(lambda value: window.tasks.run(lambda: preferences.put(LANGUAGE, value)))
+    return window
+
+
+def after_first_paint(window: QWidget, then: Callable[[], None]) -> None:
+    """Call `then` once, from the event loop, after `window` has been painted for the first time."""
+    window.installEventFilter(_FirstPaint(window, then))
+
+
+class _FirstPaint(QObject):
+    def __init__(self, window: QWidget, then: Callable[[], None]) -> None:
+        super().__init__(window)
+        self._then: Callable[[], None] | None = then
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
+        if event.type() == QEvent.Type.Paint and self._then is not None:
+            QTimer.singleShot(0, self._then)
+            self._then = None
+            watched.removeEventFilter(self)
+        return False
+
+
+def _choice(kind: type[Choice], value: str, otherwise: Choice) -> Choice:
+    """A value somebody wrote into a file by hand may be anything."""
+    return kind(value) if value in list(kind) else otherwise

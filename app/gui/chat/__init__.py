@@ -1,0 +1,1 @@
+"""The conversation: question box, bubbles, streamed answers, citation chips."""

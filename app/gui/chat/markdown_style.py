@@ -1,0 +1,23 @@
+"""The style sheet inside answers: what QTextDocument needs to draw headings, lists, quotes and code calmly."""
+
+from __future__ import annotations
+
+from app.gui.theme import fonts
+from app.gui.theme.tokens import Colours, Space, Type
+
+
+def document_style(colours: Colours) -> str:
+    mono = ", ".join(f"'{family}'" for family in fonts.fixed_families())
+    return f"""
+        body {{ color: {colours.text}; }}
+        p, ul, ol {{ margin-top: 0; margin-bottom: {Space.S}px; line-height: 145%; }}
+        li {{ margin-bottom: {Space.XS}px; }}
+        h1, h2, h3, h4, h5, h6 {{ margin-top: {Space.M}px; margin-bottom: {Space.S}px; font-weight: 600; }}
+        h1 {{ font-size: {Type.TITLE}px; }} h2 {{ font-size: {Type.TITLE - 1}px; }}
+        h3 {{ font-size: {Type.READING}px; }}
+        h4, h5, h6 {{ font-size: {Type.BODY}px; }}
+        blockquote {{ color: {colours.muted}; margin-left: {Space.L}px; margin-right: 0; }}
+        a {{ color: {colours.accent}; }}
+        pre, code {{ font-family: {mono}; font-size: {Type.SMALL}px; }}
+        th {{ background-color: {colours.window}; font-weight: 600; text-align: left; }}
+    """

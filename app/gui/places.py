@@ -1,0 +1,18 @@
+"""How a place in a document is called: "p. 3", "p. iv", "lines 1-80"."""
+
+from __future__ import annotations
+
+import re
+
+from PySide6.QtCore import QCoreApplication
+
+translate = QCoreApplication.translate  # the name under which lupdate finds the strings
+_LINES = re.compile(r"lines? (\d+)(?:[-–](\d+))?$")
+
+
+def page_place(page_no: int, label: str) -> str:
+    """The printed label of the page where there is one, else its number; lines for text files."""
+    if lines := _LINES.match(label):
+        first, last = lines[1], lines[2] or lines[1]
+        return translate("Places", "lines {first}–{last}").format(first=first, last=last)
+    return translate("Places", "p. {page}").format(page=label or page_no)
