@@ -89,12 +89,17 @@ class FrameWriter:
             else:
                 self._write_polled(parts, stall_s)
 
-    def close(self) -> None:
-        """The other side reads the end of the pipe."""
-        with self._lock:
+    def close(self, *, timeout_s: float) -> bool:
+        """The other side reads the end of the pipe. False when a write was stuck in it for so long."""
+        if not self._lock.acquire(timeout=timeout_s):
+            return False
+        try:
             if not self._closed:
                 self._closed = True
                 os.close(self._fd)
+        finally:
+            self._lock.release()
+        return True
 
     def _write_polled(self, parts: list[Body], stall_s: float | None) -> None:
         while parts:

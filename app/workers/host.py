@@ -90,6 +90,7 @@ class Child:
         self._asked = False
         self._lied = False
         self._fault: Reason | None = None
+        self._said_hello = False
         self._greeted = threading.Event()  # also set when there will be no greeting
         self._buried = threading.Event()
         # This thread starts the process too: on Linux a child dies with the *thread* that started it (PDEATHSIG).
@@ -114,8 +115,8 @@ class Child:
         """Ask the child to end, wait, kill; afterwards no thread and no pipe of it is left. May be called twice."""
         self._asked = True
         if self._writer is not None and not self._buried.is_set():
-            self._writer.close()
-            if not self._buried.wait(EXIT_GRACE_S):
+            asked = self._writer.close(timeout_s=EXIT_GRACE_S)
+            if not asked or not self._buried.wait(EXIT_GRACE_S):
                 self._kill()
         if threading.current_thread() is not self._thread:
             self._thread.join(_BURIAL_S)
@@ -294,6 +295,7 @@ class Child:
         if not isinstance(untrusted, Hello) or untrusted.version != PROTOCOL_VERSION:
             raise ProtocolError("no greeting")
         self.protection = untrusted.protection
+        self._said_hello = True
         if self._handlers:
             worker = threading.Thread(target=cast(Link, self._link).work, name=f"{self.role.value}-calls", daemon=True)
             worker.start()
@@ -307,14 +309,14 @@ class Child:
             code = ErrorCode.CHILD_LIED if self._lied else self.role.died
             self._fault = Reason(code, {"exit_code": exit_code or 0})
         cast(Link, self._link).end(self._fault)
-        cast(FrameWriter, self._writer).close()
+        cast(FrameWriter, self._writer).close(timeout_s=EXIT_GRACE_S)
         self._stderr.join()
         if self._worker is not None:
             self._worker.join(EXIT_GRACE_S)
         reader.close()
         self._buried.set()
         self._greeted.set()
-        if self._on_exit is not None:
+        if self._on_exit is not None and self._said_hello:
             lived_s = time.monotonic() - started_s
             self._on_exit(ChildExit(process.pid, exit_code, self._asked, self._lied, lived_s))
 
@@ -322,7 +324,7 @@ class Child:
         """Start the process and wait for its greeting. Raises CHILD_WILL_NOT_START; nothing is left then."""
         self._thread.start()
         greeted = self._greeted.wait(timeout_s)
-        if not greeted or self._fault is not None:
+        if not greeted or not self._said_hello:
             self.kill()
             self.close()
             exit_code = self._process.returncode if self._process is not None else None
@@ -340,8 +342,8 @@ def spawn(
 ) -> Child:
     """A greeted, sandboxed child. Raises JingyanError(CHILD_WILL_NOT_START).
 
-    `handlers` answer what the child asks us, one at a time. `on_exit` is called once, on the child's reader thread,
-    after callers were told. `command` replaces the program's own command line (tests).
+    `handlers` answer what the child asks us, one at a time. `on_exit` is called once for a child that was started,
+    on its reader thread, after callers were told. `command` replaces the program's own command line (tests).
     """
     setup = Setup(
         PROTOCOL_VERSION,

@@ -1,0 +1,115 @@
+"""The sandbox from inside: what a child tries, and what becomes of it. Linux only; elsewhere it says so."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.core.errors import ErrorCode, JingyanError
+from app.workers.host import Child
+from app.workers.sandbox import SandboxSpec
+from app.workers.sandbox.spec import Protection
+from tests.process.conftest import SpawnFake
+
+LONG_S = 20.0
+MIB = 1024 * 1024
+linux = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox exists on Linux only")
+
+
+def attempt(child: Child, act: str, path: object = "") -> str:
+    return str(child.call("attempt", {"act": act, "path": str(path)}, timeout_s=LONG_S).value)
+
+
+def sandboxed(spawn_fake: SpawnFake, spec: SandboxSpec, *needed: str) -> Child:
+    """A child in whose hello all `needed` protections hold. Skips where the kernel has none to give, fails else."""
+    from app.workers.sandbox import landlock  # Linux only
+    from app.workers.sandbox.libc import machine
+
+    if "landlock" in needed and landlock.abi() == 0:
+        pytest.skip("no Landlock in this kernel")
+    if "seccomp" in needed and machine() is None:
+        pytest.skip("system call numbers unknown for this processor")
+    child = spawn_fake(sandbox=spec)
+    assert [name for name in needed if not getattr(child.protection, name)] == [], child.protection.detail
+    return child
+
+
+@linux
+def test_only_named_files_can_be_read(spawn_fake: SpawnFake, tmp_path: Path) -> None:
+    model, folder, secret = tmp_path / "模型.gguf", tmp_path / "folder", tmp_path / "diary.txt"
+    folder.mkdir()
+    for path in (model, secret, folder / "inside"):
+        path.write_text("x")
+    child = sandboxed(spawn_fake, SandboxSpec(read_paths=(model, folder)), "landlock")
+    assert attempt(child, "read", model) == "done"
+    assert attempt(child, "read", folder / "inside") == "done"
+    assert attempt(child, "list", folder) == "done"
+    assert attempt(child, "read", secret) == "EACCES"
+    assert attempt(child, "read_in_thread", secret) == "EACCES"
+    for path in ("/etc/passwd", "/proc/1/environ", "/proc/self/root/etc/passwd"):
+        assert attempt(child, "read", path) == "EACCES"
+    assert attempt(child, "list", tmp_path) == "EACCES"
+    assert attempt(child, "list", "/") == "EACCES"
+
+
+@linux
+def test_program_files_stay_readable_for_late_imports(spawn_fake: SpawnFake) -> None:
+    import json.tool  # a module the child has not imported
+
+    child = sandboxed(spawn_fake, SandboxSpec(), "landlock", "seccomp")
+    assert attempt(child, "read", json.tool.__file__) == "done"
+    assert attempt(child, "read", "/proc/self/status") == "done"
+    assert attempt(child, "read", "/proc/meminfo") == "done"
+
+
+@linux
+@pytest.mark.parametrize("act", ["write", "append", "make_folder", "delete", "chmod", "rename"])
+def test_nothing_can_be_changed_not_even_what_may_be_read(spawn_fake: SpawnFake, tmp_path: Path, act: str) -> None:
+    mine = tmp_path / "mine"
+    mine.write_text("x")
+    mine.chmod(0o644)
+    child = sandboxed(spawn_fake, SandboxSpec(read_paths=(tmp_path,)), "landlock", "seccomp")
+    target = tmp_path / "new" if act == "make_folder" else mine
+    assert attempt(child, act, target) in ("EACCES", "EPERM")
+    assert [(path.name, path.read_text(), path.stat().st_mode & 0o777) for path in tmp_path.iterdir()] == [
+        ("mine", "x", 0o644)
+    ]
+
+
+@linux
+@pytest.mark.parametrize("act", ["inet", "unix", "socketpair", "exec", "fork", "kill_parent", "raise_limit"])
+def test_no_socket_no_exec_no_process_no_signal(spawn_fake: SpawnFake, act: str) -> None:
+    child = sandboxed(spawn_fake, SandboxSpec(), "seccomp")
+    assert attempt(child, act) == "EPERM"
+
+
+@linux
+@pytest.mark.parametrize("act", ["thread", "signal_itself"])
+def test_ordinary_work_goes_on(spawn_fake: SpawnFake, act: str) -> None:
+    assert attempt(sandboxed(spawn_fake, SandboxSpec(), "seccomp"), act) == "done"
+
+
+@linux
+def test_memory_is_limited_and_the_child_survives_reaching_it(spawn_fake: SpawnFake) -> None:
+    child = sandboxed(spawn_fake, SandboxSpec(memory_bytes=256 * MIB), "rlimits")
+    assert attempt(child, "allocate", 32 * MIB) == "done"
+    assert attempt(child, "allocate", 300 * MIB) == "MemoryError"
+    assert child.call("echo", {"still": 1}, timeout_s=LONG_S).value == {"still": 1}
+
+
+@linux
+def test_child_that_burns_its_cpu_time_ends(spawn_fake: SpawnFake) -> None:
+    child = sandboxed(spawn_fake, SandboxSpec(cpu_s=1), "rlimits")
+    with pytest.raises(JingyanError) as caught:
+        child.call("attempt", {"act": "spin"}, timeout_s=LONG_S)
+    assert caught.value.code is ErrorCode.READER_DIED
+
+
+def test_protection_is_reported_as_it_is(spawn_fake: SpawnFake) -> None:
+    protection = spawn_fake().protection
+    if sys.platform == "linux":
+        assert protection.detail != "none"
+    else:
+        assert protection == Protection(detail=f"none on {sys.platform}")
