@@ -10,7 +10,7 @@ from __future__ import annotations
 from app.store.database import Database
 
 _STARTED, _ASKED = "started", "asked"
-_PAGES_PER_STEP = 500  # of 4 KiB: about 20 ms
+_PAGES_PER_STEP = 200  # of 4 KiB: about 20 ms
 
 
 def request(database: Database) -> None:

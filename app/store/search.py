@@ -9,71 +9,71 @@ weights, so terms of equal weight share one query, and the sums are made in SQL.
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from app.core.ports import ScoredChunk
 from app.core.values import ChunkId, DocumentId
-from app.store.database import Database, Row, SqlValue
+from app.store.database import Database, SqlValue
 
 # How much one occurrence in the title, in the headings and in the text counts. Measured on 125 questions over 1,543
 # PDF pages, title weight 0 -> 1: page recall at 10 .520 -> .552; on short passages no difference; above 1 nothing.
 _COLUMN_WEIGHTS = "1.0, 1.0, 1.0"
-_MAX_QUERIES_IN_ONE = 100  # SQLite joins at most 500 queries by UNION ALL
+_MAX_TERMS = 64  # a pasted page has hundreds, and time grows with terms x chunks: minutes in a large library
+_COMMON = 1_000  # no need to count further: there are rarer terms
 
 
 def bm25(
     database: Database, terms: Mapping[str, float], limit: int, within: frozenset[DocumentId] | None
 ) -> tuple[ScoredChunk, ...]:
-    """Best first; chunks of equal score in the order they were saved."""
-    queries = _queries(terms)
-    if not queries or limit <= 0 or (within is not None and not within):
+    """Best first; chunks of equal score in the order they were saved.
+
+    Of more than 64 terms the 64 that say most (weight x rarity) are summed; the others would hardly move the order.
+    """
+    expressions = _expressions(terms)
+    if len(expressions) > _MAX_TERMS:
+        expressions = _most_telling(database, expressions)
+    if not expressions or limit <= 0 or (within is not None and not within):
         return ()
-    inside = None if within is None else json.dumps(sorted(within))
-    if len(queries) <= _MAX_QUERIES_IN_ONE:
-        rows = _best(database, queries, limit, inside)
-    else:
-        rows = _best_of_many(database, queries, limit, inside)
+    sql, values = _summed(_queries(expressions), None if within is None else json.dumps(sorted(within)))
+    rows = database.rows(
+        f"SELECT best.id, document_id, score FROM ({sql} ORDER BY score DESC, id LIMIT ?) AS best"
+        " JOIN chunks USING (id) ORDER BY score DESC, best.id",
+        (*values, limit),
+    )
     return tuple(
         ScoredChunk(ChunkId(chunk_id), DocumentId(document_id), score) for chunk_id, document_id, score in rows
     )
 
 
-def _queries(terms: Mapping[str, float]) -> list[tuple[float, str]]:
+def _expressions(terms: Mapping[str, float]) -> dict[str, float]:
+    """FTS5 expression -> weight, for terms that can match and count."""
+    quoted = ((term.replace("\0", " ").replace('"', '""'), weight) for term, weight in terms.items())
+    # the first NUL would end the expression
+    return {f'"{term}"': weight for term, weight in quoted if weight > 0 and term.strip()}
+
+
+def _most_telling(database: Database, expressions: Mapping[str, float]) -> dict[str, float]:
+    chunk_count = 1 + database.number("SELECT count(*) FROM chunks")
+    telling: dict[str, float] = {}
+    for expression, weight in expressions.items():
+        matches = database.number(
+            "SELECT count(*) FROM (SELECT 1 FROM chunk_words WHERE chunk_words MATCH ? LIMIT ?)", (expression, _COMMON)
+        )
+        if matches:
+            telling[expression] = weight * math.log(1 + chunk_count / matches)
+    return {
+        expression: expressions[expression] for expression in sorted(telling, key=telling.__getitem__)[-_MAX_TERMS:]
+    }
+
+
+def _queries(expressions: Mapping[str, float]) -> list[tuple[float, str]]:
     """(weight, FTS5 expression) per distinct weight."""
     by_weight: defaultdict[float, list[str]] = defaultdict(list)
-    for term, weight in terms.items():
-        quoted = term.replace("\0", " ").replace('"', '""')  # FTS5 ends an expression at the first NUL
-        if weight > 0 and quoted.strip():
-            by_weight[weight].append(f'"{quoted}"')
-    return [(weight, " OR ".join(words)) for weight, words in by_weight.items()]
-
-
-def _best(database: Database, queries: Sequence[tuple[float, str]], limit: int, inside: str | None) -> list[Row]:
-    sql, values = _summed(queries, inside)
-    return database.rows(
-        f"SELECT best.id, document_id, score FROM ({sql} ORDER BY score DESC, id LIMIT ?) AS best"
-        " JOIN chunks USING (id) ORDER BY score DESC, best.id",
-        (*values, limit),
-    )
-
-
-def _best_of_many(
-    database: Database, queries: Sequence[tuple[float, str]], limit: int, inside: str | None
-) -> list[Row]:
-    """The same for any number of queries: a pasted page of text has thousands of weighted terms."""
-    scores: defaultdict[int, float] = defaultdict(float)
-    for first in range(0, len(queries), _MAX_QUERIES_IN_ONE):
-        sql, values = _summed(queries[first : first + _MAX_QUERIES_IN_ONE], inside)
-        for chunk_id, score in database.rows(sql, values):
-            scores[chunk_id] += score
-    best = sorted(scores, key=lambda chunk_id: (-scores[chunk_id], chunk_id))[:limit]
-    documents: dict[int, int] = dict(
-        database.rows(
-            "SELECT id, document_id FROM chunks WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(best),)
-        )
-    )
-    return [(chunk_id, documents[chunk_id], scores[chunk_id]) for chunk_id in best]
+    for expression, weight in expressions.items():
+        by_weight[weight].append(expression)
+    return [(weight, " OR ".join(of_weight)) for weight, of_weight in by_weight.items()]
 
 
 def _summed(queries: Sequence[tuple[float, str]], inside: str | None) -> tuple[str, list[SqlValue]]:
