@@ -50,6 +50,9 @@ class Honest:
     def piece(self, call: Call) -> None:
         self.pieces.append(call.body)
 
+    def drop_piece(self, _call: Call) -> None:
+        """Takes a piece and keeps nothing, for measuring."""
+
     def total(self, _call: Call) -> tuple[JsonValue, bytes]:
         return len(self.pieces), b"".join(self.pieces)
 
