@@ -61,6 +61,17 @@ def is_unreadable(text: str) -> bool:
     return unknown > 0 and 2 * unknown > sum(not c.isspace() for c in text)
 
 
+def spells_words(text: str) -> bool:
+    """True when `text` looks like a European language: ordinary letters, enough vowels, spaces between words."""
+    visible = [c for c in text if not c.isspace()]
+    ordinary = sum("!" <= c <= "~" or "\u00c0" <= c <= "\u017f" for c in visible)
+    letters = [c for c in text.lower() if "a" <= c <= "z"]
+    if ordinary < 0.95 * len(visible) or len(letters) < max(10, 0.4 * len(visible)):
+        return False
+    vowels = sum(c in "aeiou" for c in letters)
+    return 0.28 < vowels / len(letters) < 0.6 and len(text.split()) > len(visible) / 15
+
+
 def width(text: str) -> float:
     """How much `text` holds, in English characters: a Chinese, Japanese or Korean one counts as 2.25.
 

@@ -21,6 +21,7 @@ TARGET_WIDTH = 900.0  # about 900 English or 400 Chinese characters: 3-5 sentenc
 MAX_WIDTH = 1.4 * TARGET_WIDTH  # a segment up to here stays whole
 TINY_PAGE_WIDTH = 0.6 * TARGET_WIDTH  # a page up to here is one chunk, headings or not
 SMALL_WIDTH = 0.25 * TARGET_WIDTH  # a rest below this joins its neighbour
+RUNNING_HEAD_WIDTH = 120.0  # "Annual report 2025 | page 7" and the like
 _WORD_WINDOW_CHARS = 80  # look so far back for a space before cutting inside a word
 
 
@@ -135,26 +136,30 @@ def _groups(pieces: Sequence[_Piece]) -> Iterator[list[_Piece]]:
 
 
 def _join_small(groups: Iterable[list[_Piece]]) -> Iterator[list[_Piece]]:
-    """A group below SMALL_WIDTH joins the one before it when both together stay small enough."""
+    """Small rests join a neighbour on the page when both together stay small enough."""
     waiting: list[_Piece] = []
+    is_first = True
     for group in groups:
-        if waiting and _may_join(waiting, group):
+        if waiting and _may_join(waiting, group, is_first):
             waiting = waiting + group
             continue
         if waiting:
             yield waiting
+            is_first = False
         waiting = group
     if waiting:
         yield waiting
 
 
-def _may_join(before: list[_Piece], group: list[_Piece]) -> bool:
-    """Rests join what they belong to; a section of its own joins only another tiny one."""
+def _may_join(before: list[_Piece], group: list[_Piece], before_is_first: bool) -> bool:
+    """Rests join what they belong to; a section of its own joins a tiny one, or the running head of the page."""
     if _span_width(before + group) > TARGET_WIDTH + SMALL_WIDTH:
         return False
+    smaller, larger = sorted((_span_width(before), _span_width(group)))
     if group[0].is_heading:
-        return max(_span_width(before), _span_width(group)) < SMALL_WIDTH
-    return min(_span_width(before), _span_width(group)) < SMALL_WIDTH
+        is_running_head = before_is_first and _span_width(before) < RUNNING_HEAD_WIDTH
+        return is_running_head or larger < SMALL_WIDTH
+    return smaller < SMALL_WIDTH
 
 
 def _span_width(group: Sequence[_Piece]) -> float:

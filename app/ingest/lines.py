@@ -19,6 +19,7 @@ _SAME_ROW_OVERLAP = 0.6  # of the smaller one's height
 _OVERLAP_EM = 1.6  # letters set one by one with a space behind each overlap by up to so much
 _LETTER_GAP_EM = 0.6  # Chinese letters with less between them are one word
 _COLUMN_GAP_EM = 1.0  # a wider gap than this between cells becomes a tab, a narrower one a space
+_MARK_CHARS, _MARK_GAP_EM = 5, 3.5  # "(c)", "2.1": marks of items and headings stand further from their text
 _TURNED_EM = 1.9  # a line of several letters that is taller than this does not run left to right
 
 
@@ -158,7 +159,8 @@ def _shares(low: float, high: float, other_low: float, other_high: float) -> boo
 
 def _between(row: PrintedLine, cell: PrintedLine, gap: float) -> str:
     """What stands between the two: a tab between columns, a space between words, nothing between Chinese letters."""
-    if gap > _COLUMN_GAP_EM * cell.size_pt and not row.vertical:
+    column_gap_em = _COLUMN_GAP_EM if len(row.text) > _MARK_CHARS else _MARK_GAP_EM
+    if gap > column_gap_em * cell.size_pt and not row.vertical:
         return "\t"
     both_wide = is_wide(row.text[-1]) and is_wide(cell.text[0])
     if row.vertical or (both_wide and gap < _LETTER_GAP_EM * cell.size_pt):

@@ -58,4 +58,6 @@ def _begins(lines: list[PrintedLine], at: int, rank: float, right: float) -> boo
 def _is_tight(before: PrintedBlock, block: PrintedBlock) -> bool:
     last, first = before.lines[-1], block.lines[0]
     white = first.y0 - last.y1
+    if "\t" in last.text and "\t" in first.text and abs(white) < 1.5 * first.height_pt:
+        return True  # rows of a table
     return -0.5 * first.height_pt < white < _WHITE_BETWEEN * first.height_pt and abs(first.size_pt - last.size_pt) < 0.6

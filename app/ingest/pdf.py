@@ -15,16 +15,16 @@ import pymupdf
 from app.core.errors import ErrorCode, JingyanError, Reason
 from app.core.limits import MAX_PAGE_PX, MAX_PAGES
 from app.core.values import DocumentKind, PageImage, PageProblem, PageText
-from app.ingest.characters import clean, is_unreadable
+from app.ingest.characters import UNKNOWN, clean, is_unreadable, spells_words
 from app.ingest.headings import HeadingGuess
 from app.ingest.lines import Matrix, PageFrame, join_rows, printed_blocks
-from app.ingest.mupdf_json import found_text
+from app.ingest.mupdf_json import FoundPage, found_text
 from app.ingest.page_text import LaidOutText, lay_out
 from app.ingest.reading_order import in_reading_order
 from app.ingest.segments import SegmentedPage
 
-# No images (slow, not text), no ligature glyphs, no whitespace glyphs, and no glyph numbers for characters
-# without a Unicode value: those would look like words. What lies outside the visible page is left out.
+# No images (slow, not text), no ligature glyphs, no odd white space, and no glyph numbers in place of characters
+# without a Unicode value: those look like text and are none. What lies outside the visible page is left out.
 _TEXT_FLAGS = pymupdf.TEXT_MEDIABOX_CLIP
 _MAX_TITLE_CHARS = 300
 _MAX_LABEL_CHARS = 40
@@ -74,7 +74,7 @@ class PdfDocument:
         page = self._document.load_page(page_no - 1)
         width_pt, height_pt = _page_size(page)
         to_display: Matrix | None = tuple(page.rotation_matrix) if page.rotation else None
-        blocks = printed_blocks(found_text(page, _TEXT_FLAGS), PageFrame(width_pt, height_pt, to_display))
+        blocks = printed_blocks(_found(page), PageFrame(width_pt, height_pt, to_display))
         return width_pt, height_pt, lay_out(join_rows(in_reading_order(blocks)), self._headings)
 
     def render_page(self, page_no: int, width_px: int) -> PageImage:
@@ -101,6 +101,16 @@ class PdfDocument:
         with _as_jingyan_error(ErrorCode.PAGE_BROKEN, page=page_no):
             label = pymupdf.utils.get_label_pno(page_no - 1, self._labels)
         return clean(label).strip()[:_MAX_LABEL_CHARS] or str(page_no)
+
+
+def _found(page: pymupdf.Page) -> FoundPage:
+    """The page's text; where a font has no Unicode map, its glyph numbers if they happen to spell words."""
+    found = found_text(page, _TEXT_FLAGS)
+    text = "".join([line.text for block in found.blocks for line in block.lines])
+    if 10 * text.count(UNKNOWN) <= len(text):
+        return found
+    by_glyph = found_text(page, _TEXT_FLAGS | pymupdf.TEXT_CID_FOR_UNKNOWN_UNICODE)
+    return by_glyph if spells_words(" ".join([line.text for b in by_glyph.blocks for line in b.lines])) else found
 
 
 def _page_size(page: pymupdf.Page) -> tuple[float, float]:
