@@ -12,10 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
-
-import numpy as np
-import numpy.typing as npt
 
 from app.core.folding import is_chinese
 from app.core.ports import Embedder, Library, ScoredChunk, SearchHit
@@ -31,11 +27,9 @@ from app.index.fusion import (
     relative_to_best,
 )
 from app.index.terms import query_terms
-from app.index.vectors import VectorIndex
+from app.index.vectors import Float32Matrix, Float32Row, VectorIndex
 
-Float32Matrix: TypeAlias = npt.NDArray[np.float32]
-Float32Row: TypeAlias = npt.NDArray[np.float32]
-
+LEGS = frozenset({"text", "dictionary", "vector"})
 MIN_CANDIDATES = 100  # per leg, however few results are wanted: fusion needs the second half of each ranking too
 CANDIDATES_PER_RESULT = 4
 
@@ -89,31 +83,35 @@ class SearchIndex:
         within: frozenset[DocumentId] | None = None,
         *,
         question_vector: Float32Row | None = None,
+        legs: frozenset[str] = LEGS,
     ) -> tuple[SearchHit, ...]:
         """At most `limit` chunks, best first; scores fall from at most 1 and can be compared within one search only.
 
-        `legs` has the score of each leg that found the chunk, 0..1 of that leg's best in the chunk's language.
+        A hit's `legs` has the score of each leg that found it, 0..1 of that leg's best in the chunk's language.
+        `legs` leaves legs out, to measure what each one does.
         """
         if limit <= 0:
             return ()
         depth = max(MIN_CANDIDATES, CANDIDATES_PER_RESULT * limit)
         chinese = bool(is_chinese(question))
-        text = self._library.bm25(query_terms(question), depth, within)
-        translated = self._dictionary.expand(question, to_chinese=not chinese)
-        across = self._library.bm25(translated, depth, within) if translated else ()
+        text = self._library.bm25(query_terms(question), depth, within) if "text" in legs else ()
+        translated = self._dictionary.expand(question, to_chinese=not chinese) if "dictionary" in legs else {}
+        across = self._library.bm25(translated, depth, within)
+        if "vector" not in legs:
+            question_vector = None
         documents = {hit.chunk_id: hit.document_id for hit in (*text, *across)}
         self._learn_languages(documents)
         ranked: dict[bool, list[SearchHit]] = {}
         for group in (chinese, not chinese):
             found = self._found_by_vectors(question_vector, group, depth, within)
             documents.update({chunk_id: document_id for chunk_id, document_id, _ in found})
-            legs = _Legs(
+            scores = _Legs(
                 self._in_language(text, group),
                 self._in_language(across, group) if group is not chinese else {},
                 {chunk_id: cosine for chunk_id, _, cosine in found},
             )
             mean = 0.0 if question_vector is None else self._vectors[group].mean_score(question_vector, within)
-            ranked[group] = _ranked(legs, mean, _text_weight(chinese, group), documents)
+            ranked[group] = _ranked(scores, mean, _text_weight(chinese, group), documents)
         return _descending(in_slots(ranked[chinese], ranked[not chinese], limit))
 
     def _found_by_vectors(

@@ -18,9 +18,9 @@ import numpy.typing as npt
 from app.core.values import ChunkId, DocumentId
 
 Float32Matrix: TypeAlias = npt.NDArray[np.float32]
+"""Shape (n, dim)."""
 Float32Row: TypeAlias = npt.NDArray[np.float32]
-
-faiss.omp_set_num_threads(1)
+"""Shape (dim,)."""
 
 
 class VectorIndex:
@@ -77,6 +77,7 @@ class VectorIndex:
             selector = faiss.IDSelectorBatch(np.array(allowed, np.int64))
             only = faiss.SearchParameters()
             only.sel = selector
+        faiss.omp_set_num_threads(1)  # OpenMP keeps this per calling thread, so it is said here and not at import
         scores, ids = self._faiss.search(np.ascontiguousarray(vector[None], np.float32), count, params=only)
         found = [(ChunkId(int(i)), float(s)) for i, s in zip(ids[0], scores[0], strict=True) if i >= 0]
         return [(chunk_id, self._document_of[chunk_id], score) for chunk_id, score in found]
