@@ -119,7 +119,7 @@ class MainWindow(QWidget):
         chat.composer.model_chip.load_asked.connect(self.choose_model)
         self.conversation.citation_asked.connect(self.sources.show_citation)
         self.conversation.link_asked.connect(lambda address: LinkDialog(address, self).open())
-        self.conversation.copy_asked.connect(QGuiApplication.clipboard().setText)
+        self.conversation.copy_asked.connect(_copy)
         self.sources.shown.connect(self.panes.open_source)
         self.sources.pane.close_asked.connect(self._close_source)
         menu.add_asked.connect(self.choose_files)
@@ -164,3 +164,7 @@ class MainWindow(QWidget):
 
     def _retranslate(self) -> None:
         self.setWindowTitle(self.tr("Jingyan 静言"))
+
+
+def _copy(text: str) -> None:
+    QGuiApplication.clipboard().setText(text)

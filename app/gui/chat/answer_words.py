@@ -6,6 +6,7 @@ from PySide6.QtCore import QCoreApplication
 
 from app.core.events import PassagesChosen, PromptProgress
 from app.core.values import Answer, EndReason, Route
+from app.gui.plurals import Plurals
 from app.wording import format_count
 
 translate = QCoreApplication.translate  # the name under which lupdate finds the strings
@@ -24,7 +25,7 @@ def route_words(route: Route) -> str:
 
 
 def passages_words(event: PassagesChosen) -> str:
-    return translate("Answers", "Reading %n passage(s)…", "", len(event.passages))
+    return Plurals().reading_passages(len(event.passages))
 
 
 def progress_words(event: PromptProgress) -> str:
@@ -50,9 +51,9 @@ def how_words(answer: Answer) -> str:
         }[answer.route]
     ]
     if answer.passages:
-        parts.append(translate("Answers", "%n passage(s)", "", len(answer.passages)))
+        parts.append(Plurals().passages(len(answer.passages)))
     if answer.images:
-        parts.append(translate("Answers", "%n image(s)", "", answer.images))
+        parts.append(Plurals().images(answer.images))
     if answer.model:
         parts.append(answer.model)
     if answer.timings.tokens_per_s:

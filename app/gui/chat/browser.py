@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser, QWidget
 
 from app.gui.chat.markdown_style import document_style
 from app.gui.theme import fonts
-from app.gui.theme.tokens import Type
+from app.gui.theme.tokens import Space, Type
 from app.gui.ui import Ui
 
 
@@ -38,6 +38,7 @@ class TextView(QTextBrowser):
             | Qt.TextInteractionFlag.LinksAccessibleByKeyboard
         )
         self.document().setDocumentMargin(0)
+        self.document().setIndentWidth(Space.XL)
         self.document().documentLayout().documentSizeChanged.connect(self._follow_height)
         self.set_font(fonts.font(Type.READING))
 

@@ -119,7 +119,4 @@ class _Renderer(RendererHTML):
         return f'<code style="background-color:{self._colours.code};">{html.escape(tokens[idx].content)}</code>'
 
     def table_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        return (
-            f'<table border="1" cellspacing="0" cellpadding="6" style="border-collapse:collapse;'
-            f'border-color:{self._colours.line_strong};">'
-        )
+        return '<table class="grid" cellspacing="0" cellpadding="6">'

@@ -10,7 +10,7 @@ def document_style(colours: Colours) -> str:
     mono = ", ".join(f"'{family}'" for family in fonts.fixed_families())
     return f"""
         body {{ color: {colours.text}; }}
-        p, ul, ol {{ margin-top: 0; margin-bottom: {Space.S}px; line-height: 145%; }}
+        p, ul, ol {{ margin-top: 0; margin-bottom: {Space.S}px; line-height: 116%; }}
         li {{ margin-bottom: {Space.XS}px; }}
         h1, h2, h3, h4, h5, h6 {{ margin-top: {Space.M}px; margin-bottom: {Space.S}px; font-weight: 600; }}
         h1 {{ font-size: {Type.TITLE}px; }} h2 {{ font-size: {Type.TITLE - 1}px; }}
@@ -19,5 +19,7 @@ def document_style(colours: Colours) -> str:
         blockquote {{ color: {colours.muted}; margin-left: {Space.L}px; margin-right: 0; }}
         a {{ color: {colours.accent}; }}
         pre, code {{ font-family: {mono}; font-size: {Type.SMALL}px; }}
-        th {{ background-color: {colours.window}; font-weight: 600; text-align: left; }}
+        table.grid {{ margin-top: {Space.XS}px; margin-bottom: {Space.M}px; }}
+        table.grid td, table.grid th {{ border-bottom: 1px solid {colours.line_strong}; text-align: left; }}
+        th {{ font-weight: 600; color: {colours.muted}; }}
     """

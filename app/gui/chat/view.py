@@ -12,7 +12,7 @@ from app.gui.chat.empty import EmptyState
 from app.gui.chat.transcript import Transcript
 from app.gui.theme.tokens import CHAT_COLUMN_PX, Space
 from app.gui.ui import Ui
-from app.gui.widgets.basics import IconButton, label, set_gaps
+from app.gui.widgets.basics import ElidedLabel, IconButton, set_gaps, set_look, set_style_property
 from app.gui.widgets.notice import Level, NoticeBar
 
 _MAX_NOTICES = 3  # older ones leave: a stack of bars must not push the question box away
@@ -37,7 +37,8 @@ class ChatView(QWidget):
         self._sidebar.clicked.connect(self.sidebar_asked)
         self._new = IconButton(ui, "new_chat")
         self._new.clicked.connect(self.new_chat_asked)
-        self._title = label("muted")
+        self._title = ElidedLabel(Qt.TextElideMode.ElideRight)
+        set_look(self._title, "muted")
         self._notices = QVBoxLayout()
         self._bars: list[NoticeBar] = []
         self._lay_out()
@@ -46,11 +47,12 @@ class ChatView(QWidget):
 
     def show_transcript(self, shown: bool) -> None:
         self._stack.setCurrentWidget(self.transcript if shown else self.empty)
-        self._title.setVisible(shown)
+        self._title.setText(self._title.text() if shown else "")
+        set_style_property(self._head, "lined", "true" if shown else "false")
         self._new.setVisible(shown)
 
     def set_title(self, text: str) -> None:
-        self._title.setText(self._title.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, 420))
+        self._title.setText(text)
 
     def notify(self, level: Level, words: Callable[[], tuple[str, str]]) -> NoticeBar:
         """A bar above the question box that stays until the user closes it."""
@@ -73,11 +75,13 @@ class ChatView(QWidget):
             bar.deleteLater()
 
     def _lay_out(self) -> None:
-        head = QHBoxLayout()
+        self._head = QWidget()
+        self._head.setObjectName("head")
+        self._head.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        head = QHBoxLayout(self._head)
         set_gaps(head, Space.S, (Space.M, Space.S, Space.M, Space.S))
         head.addWidget(self._sidebar)
         head.addWidget(self._title, 1)
-        head.addStretch(1)
         head.addWidget(self._new)
         foot = QWidget()
         foot.setMaximumWidth(CHAT_COLUMN_PX)
@@ -92,7 +96,7 @@ class ChatView(QWidget):
         middle.addStretch(1)
         layout = QVBoxLayout(self)
         set_gaps(layout, 0)
-        layout.addLayout(head)
+        layout.addWidget(self._head)
         layout.addWidget(self._stack, 1)
         layout.addLayout(middle)
 

@@ -40,7 +40,7 @@ class DocumentDelegate(QStyledItemDelegate):
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self._background(painter, colours, rect, state)
-        inner = rect.adjusted(Space.M, Space.S, -Space.M, -Space.S)
+        inner = rect.adjusted(Space.L, Space.S, -Space.L, -Space.S)
         ratio = painter.device().devicePixelRatioF()
         picture = icons.pixmap(kind_icon(document), colours.muted, _KIND_PX, ratio)
         painter.drawPixmap(inner.topLeft() + QPoint(0, Space.S + 2), picture)
@@ -50,7 +50,7 @@ class DocumentDelegate(QStyledItemDelegate):
         painter.restore()
 
     def _background(self, painter: QPainter, colours: Colours, rect: QRect, state: QStyle.StateFlag) -> None:
-        back = QRectF(rect).adjusted(Space.XS, 1, -Space.XS, -1)
+        back = QRectF(rect).adjusted(Space.S, 1, -Space.S, -1)
         painter.setPen(Qt.PenStyle.NoPen)
         if state & QStyle.StateFlag.State_Selected:
             painter.setBrush(QColor(colours.selected))

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QScrollArea, QVB
 from app.core.errors import ErrorCode
 from app.core.values import Document, DocumentState
 from app.gui.documents.words import problem_reason, state_icon, state_name
+from app.gui.plurals import Plurals
 from app.gui.theme.tokens import Space
 from app.gui.ui import Ui
 from app.gui.widgets.basics import IconLabel, label, set_gaps
@@ -75,7 +76,7 @@ class DetailsPopover(QFrame):
         document = self._document
         parts = [format_size(document.size_bytes)] if document.size_bytes else []
         if document.page_count:
-            parts.append(self.tr("%n page(s)", "", document.page_count))
+            parts.append(Plurals().pages(document.page_count))
         added_at = QDateTime.fromSecsSinceEpoch(int(document.added_at.timestamp()))
         added = QLocale().toString(added_at, QLocale.FormatType.ShortFormat)
         parts.append(self.tr("added {when}").format(when=added))
@@ -96,7 +97,7 @@ class DetailsPopover(QFrame):
         hidden = len(self._document.problems) - _PROBLEMS_SHOWN
         if hidden > 0:
             more = label("muted")
-            more.setText(self.tr("and %n more page(s)", "", hidden))
+            more.setText(Plurals().more_pages(hidden))
             column.addWidget(more)
         column.addStretch(1)
         scroll = QScrollArea()

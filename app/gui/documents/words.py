@@ -8,6 +8,7 @@ from PySide6.QtCore import QCoreApplication
 
 from app.core.errors import Reason
 from app.core.values import Document, DocumentKind, DocumentState, PageProblem
+from app.gui.plurals import Plurals
 from app.gui.ui import Ui
 
 translate = QCoreApplication.translate  # the name under which lupdate finds the strings
@@ -58,7 +59,7 @@ def state_words(ui: Ui, document: Document) -> str:
         )
     if len(bad_pages) == 1:
         return translate("Documents", "Page {page}: {why}").format(page=min(bad_pages), why=short)
-    return translate("Documents", "%n page(s) missing", "", len(bad_pages))
+    return Plurals().pages_missing(len(bad_pages))
 
 
 def state_name(state: DocumentState) -> str:
@@ -80,5 +81,5 @@ def problem_reason(document: Document, problem: PageProblem) -> Reason:
 
 def _pages(document: Document) -> str:
     if document.kind is DocumentKind.PDF:
-        return translate("Documents", "%n page(s)", "", document.page_count)
+        return Plurals().pages(document.page_count)
     return translate("Documents", "Ready")

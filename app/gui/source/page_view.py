@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent, QPen, QResizeEvent
+from PySide6.QtGui import QColor, QImage, QPainter, QPainterPath, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
 
 from app.core.values import Box, PageImage
@@ -12,7 +12,7 @@ from app.gui.ui import Ui
 
 ZOOM_STEPS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
 _BOX_PAD_PT = 1.5  # a highlighter is a little taller than the letters
-_HIGHLIGHT = QColor("#ffd95e")  # multiplied: paper stays readable under it, in both themes
+_HIGHLIGHT = QColor("#ffe58c")  # multiplied: paper stays readable under it, in both themes
 _EDGE = QColor("#c98a00")
 
 
@@ -123,10 +123,9 @@ class _Sheet(QWidget):
         painter.setRenderHints(QPainter.RenderHint.SmoothPixmapTransform | QPainter.RenderHint.Antialiasing)
         page = QRectF(Space.L, Space.L, self._width, self._width * self._size_pt[1] / self._size_pt[0])
         painter.setPen(Qt.PenStyle.NoPen)
-        shadow = QColor(0, 0, 0, 22)
-        for spread in (1, 2, 4):
-            painter.setBrush(shadow)
-            painter.drawRoundedRect(page.adjusted(-spread, -spread + 1, spread, spread + 1), 2, 2)
+        for spread, strength in ((1, 26), (3, 9), (6, 5)):
+            painter.setBrush(QColor(0, 0, 0, strength))
+            painter.drawRoundedRect(page.adjusted(-spread, -spread + 1, spread, spread + 1), spread, spread)
         painter.drawImage(page, self._image)
         self._highlight(painter)
 
@@ -135,8 +134,12 @@ class _Sheet(QWidget):
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(_HIGHLIGHT)
         painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_Multiply)
+        marked = QPainterPath()  # one shape: where boxes of two lines meet, the colour must not double
         for rect in rects:
-            painter.drawRoundedRect(rect, 3, 3)
+            line = QPainterPath()
+            line.addRoundedRect(rect, 3, 3)
+            marked = marked.united(line)
+        painter.drawPath(marked)
         painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_SourceOver)
         if rects:  # one mark in the margin, so that the place is found at a glance
             top = min(rect.top() for rect in rects)
