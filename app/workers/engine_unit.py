@@ -1,0 +1,210 @@
+"""One engine child and the model in it, as typed calls. Not which child is in use or what happens when it dies:
+that is engine_client's part. Everything the child says is checked here (engine_wire)."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from app.core.cancel import CancelToken
+from app.core.errors import ErrorCode, JingyanError
+from app.core.events import GenerationEnded, GenerationEvent, PromptProgress, TextDelta
+from app.core.limits import ENGINE_SILENCE_TIMEOUT_S, MODEL_LOAD_TIMEOUT_S
+from app.core.paths import starter_models
+from app.core.values import EndReason, Message, ModelInfo, Sampling, Timings
+from app.engine.gguf import split_parts
+from app.engine.machine import Machine, has_gpu_build
+from app.workers.engine_wire import (
+    MAX_ANSWER_CHARS,
+    WireEmbedder,
+    WireLoading,
+    WireProgress,
+    pack_messages,
+    pack_sampling,
+    pack_texts,
+    unpack_counts,
+    unpack_end,
+    unpack_model,
+    unpack_text,
+    unpack_vectors,
+)
+from app.workers.host import Child, ChildExit, spawn
+from app.workers.protocol import Frame, Role, checked
+from app.workers.sandbox import SandboxSpec
+
+if TYPE_CHECKING:
+    from app.core.ports import Float32Matrix
+
+_SHORT_CALL_TIMEOUT_S = 120.0  # counting or embedding one block on a machine busy with an answer
+_GONE = frozenset({ErrorCode.ENGINE_DIED, ErrorCode.ENGINE_TIMED_OUT, ErrorCode.CHILD_LIED})
+_SIGKILL_EXIT = -9  # what Linux does to the largest process when memory runs out
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """What is to be loaded. 0 = choose the context."""
+
+    path: Path
+    context_tokens: int = 0
+
+
+class EngineUnit:
+    """A running child. `model` is None in one that only embeds. Thread-safe."""
+
+    def __init__(self, child: Child, model: ModelInfo | None) -> None:
+        self.child = child
+        self.model = model
+        self.users = 0  # kept by engine_client, under its lock
+        self.retired = False
+
+    @property
+    def alive(self) -> bool:
+        return self.child.alive
+
+    def count_tokens(self, texts: Sequence[str]) -> tuple[int, ...]:
+        reply = self.child.call("count_tokens", {}, pack_texts(texts), timeout_s=_SHORT_CALL_TIMEOUT_S)
+        return unpack_counts(reply.value, len(texts))
+
+    def embedder(self, folder: Path) -> WireEmbedder:
+        reply = self.child.call("embedder", {"folder": str(folder)}, timeout_s=_SHORT_CALL_TIMEOUT_S)
+        return checked(reply.value, WireEmbedder)
+
+    def embed(self, folder: Path, texts: Sequence[str], dim: int, *, as_question: bool) -> Float32Matrix:
+        args = {"folder": str(folder), "as_question": as_question}
+        reply = self.child.call("embed", args, pack_texts(texts), timeout_s=_SHORT_CALL_TIMEOUT_S)
+        return unpack_vectors(reply, len(texts), dim)
+
+    def generate(
+        self, messages: Sequence[Message], sampling: Sampling, cancel: CancelToken
+    ) -> Iterator[GenerationEvent]:
+        """See ChatEngine.generate. A child that lies in mid-answer is killed, and the answer ends with DIED."""
+        answer = _Answer()
+        try:
+            frames = self.child.stream(
+                "generate",
+                pack_sampling(sampling),
+                pack_messages(messages),
+                silence_timeout_s=ENGINE_SILENCE_TIMEOUT_S,
+                cancel=cancel,
+            )
+            with closing(_closable(frames)):
+                for frame in frames:
+                    yield answer.event(frame)
+        except JingyanError as error:
+            if error.code is ErrorCode.CHILD_LIED:
+                self.child.kill()
+            if error.code is ErrorCode.CANCELLED:
+                yield answer.ended(EndReason.CANCELLED)
+            elif error.code in _GONE:
+                yield answer.ended(EndReason.DIED)
+            else:
+                raise
+
+    def close(self) -> None:
+        self.child.close()
+
+
+def start_unit(
+    file: ModelFile | None,
+    embedder_folder: Path,
+    *,
+    on_exit: Callable[[ChildExit], None],
+    cancel: CancelToken | None = None,
+) -> EngineUnit:
+    """A child with the model loaded and probed; without a model when `file` is None. Nothing is left on failure."""
+    parts = split_parts(file.path) if file is not None else ()
+    spec = SandboxSpec(read_paths=(embedder_folder, *parts), devices=file is not None and has_gpu_build())
+    child = spawn(Role.ENGINE, sandbox=spec, on_exit=on_exit)
+    try:
+        return EngineUnit(child, _load(child, file, cancel) if file is not None else None)
+    except BaseException:
+        child.kill()
+        child.close()
+        raise
+
+
+def _load(child: Child, file: ModelFile, cancel: CancelToken | None) -> ModelInfo:
+    machine = Machine.here()
+    args = {"context_tokens": file.context_tokens, "machine": asdict(machine)}
+    try:
+        frames = child.stream(
+            "load",
+            args,
+            os.fsencode(file.path),
+            silence_timeout_s=MODEL_LOAD_TIMEOUT_S,
+            total_timeout_s=MODEL_LOAD_TIMEOUT_S,
+            cancel=cancel,
+        )
+        with closing(_closable(frames)):
+            for frame in frames:
+                if frame.event == "done":
+                    starter = file.path.resolve().is_relative_to(starter_models().resolve())
+                    return unpack_model(frame.value, file.path, starter=starter)
+                checked(frame.value, WireLoading)
+    except JingyanError as error:
+        raise _load_error(error, file.path, machine) from error
+    raise JingyanError(ErrorCode.CHILD_LIED)
+
+
+def _load_error(error: JingyanError, path: Path, machine: Machine) -> JingyanError:
+    """What the user is told: a file that ends the engine while it is loaded is the file's fault, or memory's."""
+    facts = {**error.reason.facts, "name": path.name}
+    if error.code is not ErrorCode.ENGINE_DIED:
+        return JingyanError(error.code, **facts)
+    if facts.get("exit_code") == _SIGKILL_EXIT:
+        return JingyanError(ErrorCode.OUT_OF_MEMORY, name=path.name, free_bytes=machine.free_memory_bytes)
+    return JingyanError(ErrorCode.MODEL_DAMAGED, name=path.name, detail="it ended the engine")
+
+
+def _closable(frames: Iterator[Frame]) -> Generator[Frame, None, None]:
+    """Child.stream is a generator: closing it cancels the call."""
+    return cast("Generator[Frame, None, None]", frames)
+
+
+class _Answer:
+    """One answer as it arrives: checks frames, keeps the figures that must survive the child."""
+
+    def __init__(self) -> None:
+        self._started_s = time.perf_counter()
+        self._first_text_s = 0.0
+        self._chars = 0
+        self._timings = Timings()
+        self._over = False
+
+    def event(self, untrusted: Frame) -> GenerationEvent:
+        if self._over:
+            raise JingyanError(ErrorCode.CHILD_LIED)
+        if untrusted.event == "text":
+            return self._text(untrusted)
+        if untrusted.event == "progress":
+            progress = checked(untrusted.value, WireProgress)
+            self._timings = replace(self._timings, prompt_tokens=progress.total)
+            return PromptProgress(min(progress.read, progress.total), progress.total)
+        if untrusted.event != "done":
+            raise JingyanError(ErrorCode.CHILD_LIED)
+        self._over = True
+        reason, timings = unpack_end(untrusted.value)
+        return GenerationEnded(reason, replace(timings, ttft_s=self._ttft_s() or timings.ttft_s))
+
+    def ended(self, reason: EndReason) -> GenerationEnded:
+        """The end as this process saw it, when the child cannot tell."""
+        wrote_s = time.perf_counter() - self._first_text_s if self._first_text_s else 0.0
+        speed = self._timings.tokens / wrote_s if wrote_s > 0 else 0.0
+        return GenerationEnded(reason, replace(self._timings, ttft_s=self._ttft_s(), tokens_per_s=speed))
+
+    def _text(self, untrusted: Frame) -> TextDelta:
+        text, tokens = unpack_text(untrusted.value, untrusted.body)
+        self._first_text_s = self._first_text_s or time.perf_counter()
+        self._chars += len(text)
+        if self._chars > MAX_ANSWER_CHARS:
+            raise JingyanError(ErrorCode.CHILD_LIED)
+        self._timings = replace(self._timings, tokens=tokens)
+        return TextDelta(text)
+
+    def _ttft_s(self) -> float:
+        return self._first_text_s - self._started_s if self._first_text_s else 0.0

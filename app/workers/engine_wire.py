@@ -1,0 +1,216 @@
+"""How the engine child and its parent talk: what each method sends, and the checks on what the child answers.
+
+    load         body: the path's bytes     -> `loading` (WireLoading)*, answers WireModel
+    count_tokens body: texts as JSON        -> answers a list of counts
+    generate     body: messages as JSON     -> `progress` (WireProgress), `text` (WireText, UTF-8 in the body)*, WireEnd
+    embedder                                -> answers WireEmbedder
+    embed        body: texts as JSON        -> answers WireVectors, float32 little-endian rows in the body
+    status                                  -> answers WireStatus
+Texts travel in bodies because a header is capped at a few MiB. Whatever the child says, what leaves this module keeps
+the promises of core.values and core.ports, or CHILD_LIED is raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import msgspec
+import numpy as np
+
+from app.core.errors import ErrorCode, JingyanError
+from app.core.values import EndReason, Message, ModelInfo, Role, Sampling, Timings
+from app.workers.protocol import JsonValue, Reply, checked
+
+if TYPE_CHECKING:
+    from app.core.ports import Float32Matrix
+
+MAX_TEXT_BYTES = 1024 * 1024  # of one `text` event; tokens of a fiftieth of a second are a few hundred
+MAX_ANSWER_CHARS = 4_000_000  # a million tokens; more is a flood
+_UNIT_LENGTH_SLACK = 1e-2  # vectors come from int8 tables; real ones are within 1e-6
+
+_Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
+_Bytes: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**50)]
+_Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+_Name: TypeAlias = Annotated[str, msgspec.Meta(max_length=200)]
+_Word: TypeAlias = Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[A-Za-z0-9_.:-]*$")]
+
+# Control characters a model may babble; line breaks and tabs stay.
+_UNPRINTABLE = dict.fromkeys(code for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t\r")
+
+
+class WireMachine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the child may use, as its parent sees it."""
+
+    cores: Annotated[int, msgspec.Meta(ge=1, le=1024)]
+    free_memory_bytes: _Bytes
+
+
+class WireLoading(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    share: Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+class WireModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A ModelInfo without its path, which the parent knows better."""
+
+    name: _Name
+    architecture: _Word
+    parameters: _Bytes
+    size_bytes: _Bytes
+    context_tokens: Annotated[int, msgspec.Meta(ge=1, le=2**31)]
+    chat_template: _Word
+    device: _Word
+
+
+class WireProgress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    read: _Count
+    total: _Count
+
+
+class WireText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`tokens`: generated so far in this answer."""
+
+    tokens: _Count
+
+
+class WireEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    reason: EndReason
+    ttft_s: _Seconds
+    prompt_tokens: _Count
+    cached_tokens: _Count
+    tokens: _Count
+    tokens_per_s: _Seconds
+
+
+class WireEmbedder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    fingerprint: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    dim: Annotated[int, msgspec.Meta(ge=1, le=65_536)]
+
+
+class WireVectors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    rows: _Count
+    dim: _Count
+
+
+class WireStatus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    model: _Name
+    generating: bool
+
+
+class WireMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
+    role: Role
+    content: str
+
+
+# ---- parent to child -------------------------------------------------------------------------
+def pack_texts(texts: Sequence[str]) -> bytes:
+    """Half characters, which JSON cannot carry, become "?"."""
+    return msgspec.json.encode([_whole(text) for text in texts])
+
+
+def unpack_texts(body: bytes) -> list[str]:
+    return msgspec.json.decode(body, type=list[str])
+
+
+def pack_messages(messages: Sequence[Message]) -> bytes:
+    return msgspec.json.encode([WireMessage(message.role, _whole(message.content)) for message in messages])
+
+
+def unpack_messages(body: bytes) -> list[Message]:
+    return [Message(wire.role, wire.content) for wire in msgspec.json.decode(body, type=list[WireMessage])]
+
+
+def pack_sampling(sampling: Sampling) -> dict[str, JsonValue]:
+    return msgspec.to_builtins(sampling)  # type: ignore[no-any-return]  # a dataclass becomes a dict
+
+
+def unpack_sampling(args: JsonValue) -> Sampling:
+    return msgspec.convert(args, Sampling)
+
+
+def _whole(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+# ---- child to parent: written by the child ---------------------------------------------------
+def pack_model(info: ModelInfo) -> WireModel:
+    return WireModel(
+        info.name,
+        info.architecture,
+        info.parameters,
+        info.size_bytes,
+        info.context_tokens,
+        info.chat_template,
+        info.device,
+    )
+
+
+def pack_end(reason: EndReason, timings: Timings) -> WireEnd:
+    return WireEnd(
+        reason,
+        timings.ttft_s,
+        timings.prompt_tokens,
+        timings.cached_tokens,
+        timings.tokens,
+        timings.tokens_per_s,
+    )
+
+
+def pack_vectors(vectors: Float32Matrix) -> tuple[WireVectors, bytes]:
+    rows, dim = vectors.shape
+    return WireVectors(rows, dim), np.ascontiguousarray(vectors, dtype="<f4").tobytes()
+
+
+# ---- child to parent: checked by the parent --------------------------------------------------
+def unpack_model(untrusted_value: JsonValue, path: Path, *, starter: bool) -> ModelInfo:
+    wire = checked(untrusted_value, WireModel)
+    return ModelInfo(
+        path=path,
+        name=wire.name.translate(_UNPRINTABLE) or path.stem,
+        architecture=wire.architecture,
+        parameters=wire.parameters,
+        size_bytes=wire.size_bytes,
+        context_tokens=wire.context_tokens,
+        chat_template=wire.chat_template,
+        device=wire.device,
+        starter=starter,
+    )
+
+
+def unpack_counts(untrusted_value: JsonValue, texts: int) -> tuple[int, ...]:
+    counts = checked(untrusted_value, list[_Count])
+    _require(len(counts) == texts)
+    return tuple(counts)
+
+
+def unpack_text(untrusted_value: JsonValue, untrusted_body: bytes) -> tuple[str, int]:
+    """The text, and how many tokens were generated so far."""
+    wire = checked(untrusted_value, WireText)
+    _require(0 < len(untrusted_body) <= MAX_TEXT_BYTES)
+    try:
+        return untrusted_body.decode("utf-8").translate(_UNPRINTABLE), wire.tokens
+    except UnicodeDecodeError as error:
+        raise JingyanError(ErrorCode.CHILD_LIED) from error
+
+
+def unpack_end(untrusted_value: JsonValue) -> tuple[EndReason, Timings]:
+    wire = checked(untrusted_value, WireEnd)
+    _require(wire.reason is not EndReason.DIED)
+    return wire.reason, Timings(wire.ttft_s, wire.prompt_tokens, wire.cached_tokens, wire.tokens, wire.tokens_per_s)
+
+
+def unpack_vectors(untrusted_reply: Reply, texts: int, dim: int) -> Float32Matrix:
+    """Shape (texts, dim), finite, each row of length 1 or 0."""
+    wire = checked(untrusted_reply.value, WireVectors)
+    _require(wire.rows == texts and wire.dim == dim and len(untrusted_reply.body) == texts * dim * 4)
+    vectors = np.frombuffer(untrusted_reply.body, dtype="<f4").astype(np.float32).reshape(texts, dim)
+    _require(bool(np.isfinite(vectors).all()))
+    lengths = np.linalg.norm(vectors, axis=1) if texts else np.zeros(0)
+    _require(bool(((abs(lengths - 1.0) <= _UNIT_LENGTH_SLACK) | (lengths == 0.0)).all()))
+    return vectors
+
+
+def _require(holds: bool) -> None:
+    if not holds:
+        raise JingyanError(ErrorCode.CHILD_LIED)
