@@ -56,7 +56,7 @@ def serve(handlers: Mapping[str, Handler], *, threads: int = 1) -> int:
     if setup is None or not die_with_parent(setup.parent_pid):
         return EXIT_BAD_PARENT
     protection = close_sandbox(_spec(setup))
-    link = Link(reader, writer, handlers, role=setup.role, accepts_pushes=True)
+    link = Link(reader, writer, handlers, role=setup.role, in_child=True)
     try:
         link.send(Hello(PROTOCOL_VERSION, os.getpid(), protection))
     except OSError:

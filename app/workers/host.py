@@ -1,29 +1,26 @@
 """The parent's side of one child process: spawn, call, stream, push, cancel, kill.
 
-Not what a child does (engine_main, ingest_main) and not when to start another one (supervisor). Promises: every wait
-ends by itself; a child that hangs, floods, lies or ignores a cancel is killed and its callers get a JingyanError;
-nothing a child sends grows this process beyond the caps of core.limits and protocol.WINDOW_*. Thread-safe.
+Not what a child does (engine_main, ingest_main), not its process and threads (life), not when to start another one
+(supervisor). Promises: every wait ends by itself; a child that hangs, floods, lies or ignores a cancel is killed and
+its callers get a JingyanError; nothing a child sends grows this process beyond the caps of core.limits and
+protocol.WINDOW_*. Thread-safe.
 """
 
 from __future__ import annotations
 
-import io
 import os
 import queue
-import subprocess  # only for the type and its exceptions; starting is in launch
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, Generator, Mapping, Sequence
 
 from app.core.cancel import CancelToken
 from app.core.errors import ErrorCode, JingyanError, Reason
 from app.core.limits import CHILD_START_TIMEOUT_S
 from app.workers.calls import Exchange, Handler, Item, Woken
-from app.workers.frames import READ_BUFFER_BYTES, Body, FrameReader, FrameWriter, PipeStallError
-from app.workers.launch import command_of, launch
-from app.workers.link import Link, to_reply
+from app.workers.frames import Body, PipeStallError
+from app.workers.launch import command_of
+from app.workers.life import EXIT_GRACE_S, ChildExit, Life
+from app.workers.link import to_reply
 from app.workers.protocol import (
     PROTOCOL_VERSION,
     WINDOW_BYTES,
@@ -32,94 +29,55 @@ from app.workers.protocol import (
     CreditHeader,
     EventHeader,
     Frame,
-    Hello,
-    ProtocolError,
     PushHeader,
     Reply,
     Role,
     Setup,
-    decode,
     to_error,
 )
 from app.workers.sandbox import Protection, SandboxSpec
-from app.workers.stderr_tail import StderrTail
 
-if TYPE_CHECKING:
-    from typing import BinaryIO
+__all__ = ["Child", "ChildExit", "spawn"]
 
-PIPE_STALL_S = 30.0  # a child whose reader thread takes nothing for so long is hung
 CANCEL_GRACE_S = 3.0  # one micro-batch of a 9B can take longer, but nobody who cancels waits longer than this
 HANG_GRACE_S = 0.5  # a child that was silent too long gets this to answer a cancel; it has had its time
-EXIT_GRACE_S = 2.0  # from closing the pipe to the kill
-_BURIAL_S = 5.0  # waiting for the system to take a killed process away
-
-
-@dataclass(frozen=True, slots=True)
-class ChildExit:
-    """How a child ended. `asked`: close() or kill() was called before. `exit_code` is negative for a signal."""
-
-    pid: int
-    exit_code: int | None
-    asked: bool
-    lied: bool
-    lived_s: float
 
 
 class Child:
-    """One running child. Made by `spawn`; `protection` says what was seen to hold in it."""
+    """One running child. Made by `spawn`."""
 
-    def __init__(
-        self,
-        role: Role,
-        command: Sequence[str],
-        setup: Setup,
-        handlers: Mapping[str, Handler],
-        on_exit: Callable[[ChildExit], None] | None,
-    ) -> None:
-        self.role = role
-        self.pid = 0
-        self.protection = Protection()
-        self._command = command
-        self._setup = setup
-        self._handlers = handlers
-        self._on_exit = on_exit
-        self._process: subprocess.Popen[bytes] | None = None
-        self._link: Link | None = None
-        self._writer: FrameWriter | None = None
-        self._stderr = StderrTail()
-        self._asked = False
-        self._lied = False
-        self._fault: Reason | None = None
-        self._said_hello = False
-        self._greeted = threading.Event()  # also set when there will be no greeting
-        self._buried = threading.Event()
-        # This thread starts the process too: on Linux a child dies with the *thread* that started it (PDEATHSIG).
-        self._thread = threading.Thread(target=self._live, name=f"{role.value}-reader", daemon=True)
-        self._worker: threading.Thread | None = None
+    def __init__(self, life: Life) -> None:
+        self._life = life
 
     # ---- state -----------------------------------------------------------------------------------
     @property
+    def role(self) -> Role:
+        return self._life.role
+
+    @property
+    def pid(self) -> int:
+        return self._life.pid
+
+    @property
+    def protection(self) -> Protection:
+        """What was seen to hold in the child at its start."""
+        return self._life.protection
+
+    @property
     def alive(self) -> bool:
-        return self._greeted.is_set() and not self._buried.is_set() and self._fault is None
+        return self._life.alive
 
     def stderr_tail(self) -> str:
         """The last 8 KiB the child printed; for the local log and `doctor`, untrusted."""
-        return self._stderr.text()
+        return self._life.stderr_tail()
 
     def kill(self) -> None:
         """End the process at once. Callers get the role's code of death."""
-        self._asked = True
-        self._kill()
+        self._life.kill(asked=True)
 
     def close(self) -> None:
         """Ask the child to end, wait, kill; afterwards no thread and no pipe of it is left. May be called twice."""
-        self._asked = True
-        if self._writer is not None and not self._buried.is_set():
-            asked = self._writer.close(timeout_s=EXIT_GRACE_S)
-            if not asked or not self._buried.wait(EXIT_GRACE_S):
-                self._kill()
-        if threading.current_thread() is not self._thread:
-            self._thread.join(_BURIAL_S)
+        self._life.close()
 
     # ---- talking ---------------------------------------------------------------------------------
     def call(self, method: str, args: Mapping[str, object], body: Body = b"", *, timeout_s: float) -> Reply:
@@ -153,7 +111,7 @@ class Child:
         silence_timeout_s: float,
         total_timeout_s: float | None = None,
         cancel: CancelToken | None = None,
-    ) -> Iterator[Frame]:
+    ) -> Generator[Frame, None, None]:
         """The call's events as they come, then Frame("done", value, body). Raises JingyanError.
 
         The call is sent with the first next(). A slow consumer slows the child down. Closing the iterator cancels
@@ -198,20 +156,15 @@ class Child:
 
     def push(self, method: str, args: Mapping[str, object], body: Body = b"") -> None:
         """Send one piece one way; it is handled before any later push or call. Raises JingyanError."""
-        link = self._living_link()
+        link = self._life.link
         try:
             link.send(PushHeader(method, dict(args)), body)
         except (OSError, PipeStallError) as error:
             raise self._pipe_error(error) from error
 
     # ---- inside ----------------------------------------------------------------------------------
-    def _living_link(self) -> Link:
-        if self._fault is not None or self._link is None:
-            raise to_error(self._fault or Reason(self.role.died))
-        return self._link
-
     def _begin(self, method: str, args: Mapping[str, object], body: Body, timeout_s: float) -> Exchange:
-        link = self._living_link()
+        link = self._life.link
         try:
             return link.begin(method, args, body, timeout_s)
         except (OSError, PipeStallError) as error:
@@ -220,20 +173,18 @@ class Child:
     def _pipe_error(self, error: Exception) -> JingyanError:
         """Why the pipe took nothing: the child hangs (and is killed now), or it is gone."""
         if isinstance(error, PipeStallError):
-            self._kill()
+            self._life.kill()
             return JingyanError(self.role.timed_out)
-        self._buried.wait(EXIT_GRACE_S)
-        return to_error(self._fault or Reason(self.role.died))
+        self._life.wait_for_end(EXIT_GRACE_S)
+        return self._life.fault()
 
     def _try_send(self, header: CancelHeader | CreditHeader) -> None:
-        link = self._link
         try:
-            if link is not None:
-                link.send(header, timeout_s=1.0)
+            self._life.link.send(header, timeout_s=1.0)
         except PipeStallError:
-            self._kill()
-        except OSError:
-            pass  # it is dying; the inbox will say so
+            self._life.kill()
+        except (OSError, JingyanError):
+            return  # it is dying; the inbox will say so
 
     def _consume(self, exchange: Exchange, frames: int, size_bytes: int) -> None:
         exchange.grant(frames, size_bytes)
@@ -247,88 +198,7 @@ class Child:
             while not exchange.ended:
                 exchange.take(deadline - time.monotonic())
         except queue.Empty:
-            self._kill()
-
-    def _kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-
-    # ---- the reader thread -----------------------------------------------------------------------
-    def _live(self) -> None:
-        started_s = time.monotonic()
-        try:
-            process = launch(self._command)
-        except OSError as error:
-            self._fault = Reason(ErrorCode.CHILD_WILL_NOT_START, {"role": self.role.value, "errno": error.errno or 0})
-            self._greeted.set()
-            self._buried.set()
-            return
-        self._process, self.pid = process, process.pid
-        if self._asked:
-            process.kill()  # whoever asked for it gave up while it was being started
-        reader = self._connect(process)
-        try:
-            self._greet(reader)
-            cast(Link, self._link).read_until_end()
-        except ProtocolError:
-            self._lied = True
-        except (OSError, PipeStallError):
-            pass  # the set-up could not be written: it died before it read
-        finally:
-            self._bury(process, reader, started_s)
-
-    def _connect(self, process: subprocess.Popen[bytes]) -> FrameReader:
-        stdin, stdout, stderr = (cast("BinaryIO", pipe) for pipe in (process.stdin, process.stdout, process.stderr))
-        self._stderr.follow(stderr, f"{self.role.value}-stderr")
-        self._writer = FrameWriter(os.dup(stdin.fileno()), stall_timeout_s=PIPE_STALL_S, on_stall=self._kill)
-        stdin.close()
-        reader = FrameReader(io.BufferedReader(cast(io.FileIO, stdout), READ_BUFFER_BYTES))
-        self._link = Link(reader, self._writer, self._handlers, role=self.role, accepts_pushes=False)
-        return reader
-
-    def _greet(self, reader: FrameReader) -> None:
-        cast(Link, self._link).send(self._setup)
-        frame = reader.read()
-        if frame is None:
-            return
-        untrusted = decode(frame[0])
-        if not isinstance(untrusted, Hello) or untrusted.version != PROTOCOL_VERSION:
-            raise ProtocolError("no greeting")
-        self.protection = untrusted.protection
-        self._said_hello = True
-        if self._handlers:
-            worker = threading.Thread(target=cast(Link, self._link).work, name=f"{self.role.value}-calls", daemon=True)
-            worker.start()
-            self._worker = worker
-        self._greeted.set()
-
-    def _bury(self, process: subprocess.Popen[bytes], reader: FrameReader, started_s: float) -> None:
-        """Make sure it is dead, tell everyone who waits, leave no thread or pipe."""
-        exit_code = _end_process(process, 0.0 if self._lied else EXIT_GRACE_S)
-        if self._fault is None:
-            code = ErrorCode.CHILD_LIED if self._lied else self.role.died
-            self._fault = Reason(code, {"exit_code": exit_code or 0})
-        cast(Link, self._link).end(self._fault)
-        cast(FrameWriter, self._writer).close(timeout_s=EXIT_GRACE_S)
-        self._stderr.join()
-        if self._worker is not None:
-            self._worker.join(EXIT_GRACE_S)
-        reader.close()
-        self._buried.set()
-        self._greeted.set()
-        if self._on_exit is not None and self._said_hello:
-            lived_s = time.monotonic() - started_s
-            self._on_exit(ChildExit(process.pid, exit_code, self._asked, self._lied, lived_s))
-
-    def start(self, timeout_s: float) -> None:
-        """Start the process and wait for its greeting. Raises CHILD_WILL_NOT_START; nothing is left then."""
-        self._thread.start()
-        greeted = self._greeted.wait(timeout_s)
-        if not greeted or not self._said_hello:
-            self.kill()
-            self.close()
-            exit_code = self._process.returncode if self._process is not None else None
-            raise JingyanError(ErrorCode.CHILD_WILL_NOT_START, role=self.role.value, exit_code=exit_code or 0)
+            self._life.kill()
 
 
 def spawn(
@@ -354,9 +224,9 @@ def spawn(
         cpu_s=sandbox.cpu_s,
         devices=sandbox.devices,
     )
-    child = Child(role, command or command_of(role), setup, handlers or {}, on_exit)
-    child.start(start_timeout_s)
-    return child
+    life = Life(role, command or command_of(role), setup, handlers or {}, on_exit)
+    life.start(start_timeout_s)
+    return Child(life)
 
 
 class _Clock:
@@ -394,13 +264,3 @@ def _to_frame(item: Item) -> Frame:
         return Frame(header.event, header.value, body)
     reply = to_reply(header, body)
     return Frame("done", reply.value, reply.body)
-
-
-def _end_process(process: subprocess.Popen[bytes], grace_s: float) -> int | None:
-    """The exit code; None when even the kill did not end it in time."""
-    for wait_s in (grace_s, _BURIAL_S):
-        try:
-            return process.wait(wait_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-    return None

@@ -43,7 +43,7 @@ MAX_QUEUED_BYTES = 256 * 1024 * 1024  # bodies of calls not yet answered; two of
 
 
 class Link:
-    """`role` gives the codes for a handler's bug and a time-out; `accepts_pushes` is true in the child only."""
+    """`role` gives the codes for a handler's bug and a time-out; only a child takes pushes, cancels and credits."""
 
     def __init__(
         self,
@@ -52,13 +52,12 @@ class Link:
         handlers: Mapping[str, Handler],
         *,
         role: Role,
-        accepts_pushes: bool,
+        in_child: bool,
     ) -> None:
         self._source = source
         self._sink = sink
         self._handlers = handlers
         self._role = role
-        self._accepts_pushes = accepts_pushes
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
         self._pending: dict[int, Exchange] = {}
@@ -71,10 +70,14 @@ class Link:
             AnswerHeader: self._take_last,
             FailureHeader: self._take_last,
             CallHeader: self._take_call,
-            PushHeader: self._take_push,
-            CancelHeader: self._take_cancel,
-            CreditHeader: self._take_credit,
         }
+        if in_child:  # anywhere else they are a lie, or a way to keep the reader thread busy
+            self._takers |= {
+                PushHeader: self._take_push,
+                CancelHeader: self._take_cancel,
+                CreditHeader: self._take_credit,
+            }
+        self._in_child = in_child
 
     # ---- asking --------------------------------------------------------------------------------
     def begin(self, method: str, args: Mapping[str, object], body: Body, timeout_s: float) -> Exchange:
@@ -160,8 +163,8 @@ class Link:
 
     def _take_push(self, untrusted: PushHeader, body: bytes, _size_bytes: int) -> None:
         handler = self._handlers.get(untrusted.method)
-        if not self._accepts_pushes or handler is None:
-            raise ProtocolError("push")
+        if handler is None:
+            raise ProtocolError("unknown push")
         handler(self._call(0, untrusted.method, untrusted.args, body))
 
     def _take_cancel(self, untrusted: CancelHeader, _body: bytes, _size_bytes: int) -> None:
@@ -211,6 +214,8 @@ class Link:
         return header, body
 
     def _emit(self, call_id: int, event: str, value: object, body: Body) -> int:
+        if not self._in_child:
+            raise TypeError("only a child's handlers emit events: nobody would open their window again")
         return self.send(EventHeader(call_id, event, value), body)
 
 

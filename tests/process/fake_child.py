@@ -194,6 +194,8 @@ LIES: dict[str, bytes] = {
     "too_many_facts": _frame({"t": "failure", "id": 1, "code": "no_text", "facts": {str(n): n for n in range(99)}}),
     "hello_again": _frame(HELLO),
     "plays_parent": _frame({"t": "push", "method": "echo"}),
+    "cancels_its_parent": _frame({"t": "cancel", "id": 1}),
+    "gives_itself_credit": _frame({"t": "credit", "id": 1, "frames": 2**30, "size_bytes": 2**30}),
     "calls_a_deaf_parent": _frame({"t": "call", "id": 1, "method": "anything"}),
     "header_too_long": struct.pack("<II", 2**32 - 1, 0),
     "body_too_long": struct.pack("<II", 2, 2**31) + b"{}",

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from app.core.errors import ErrorCode, JingyanError
-from app.workers import host
+from app.workers import host, life
 from app.workers.host import ChildExit
 from app.workers.protocol import WINDOW_FRAMES, Role
 from tests.process.conftest import SpawnFake
@@ -85,7 +85,7 @@ def test_child_that_does_not_read_is_killed_instead_of_blocking_the_writer(spawn
 
 
 def test_deaf_child_is_killed_by_close(spawn_fake: SpawnFake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host, "EXIT_GRACE_S", 0.1)
+    monkeypatch.setattr(life, "EXIT_GRACE_S", 0.1)
     exits: list[ChildExit] = []
     child = spawn_fake("deaf", on_exit=exits.append)
     child.close()
@@ -142,7 +142,7 @@ def test_child_that_dies_after_its_answer_is_noticed_without_a_call(spawn_fake: 
 def test_pipe_that_ends_in_the_middle_is_a_death(
     spawn_fake: SpawnFake, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
-    monkeypatch.setattr(host, "EXIT_GRACE_S", 0.2)
+    monkeypatch.setattr(life, "EXIT_GRACE_S", 0.2)
     assert code_of(spawn_fake(mode), "echo") is ErrorCode.READER_DIED
 
 

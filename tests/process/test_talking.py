@@ -64,6 +64,7 @@ def test_bug_in_a_handler_is_told_as_death_and_leaves_the_child_alive(spawn_fake
         child.call(method, {}, timeout_s=LONG_S)
     assert caught.value.code is ErrorCode.ENGINE_DIED
     assert child.call("echo", {}, timeout_s=LONG_S).value == {}
+    child.close()
     assert "Traceback" in child.stderr_tail()
 
 
@@ -145,7 +146,7 @@ def test_leaving_a_stream_early_cancels_it_and_keeps_the_child(spawn_fake: Spawn
     for _again in range(5):
         stream = child.stream("count", {"upto": 10**9}, silence_timeout_s=LONG_S)
         assert next(stream).value == 0
-        stream.close()  # type: ignore[attr-defined]
+        stream.close()
     assert child.call("echo", {"still": "here"}, timeout_s=LONG_S).value == {"still": "here"}
 
 
