@@ -55,7 +55,8 @@ def pdf_with_broken_page(pages: int, broken_page: int) -> bytes:
     for number in range(1, pages + 1):
         document.new_page().insert_text((72, 90), f"This is page {number}.")
     xref = document[broken_page - 1].xref
-    document.update_object(xref, "<< /Type /Page /MediaBox [0 0 595 842] /Kids [1 0 R] /Rotate (x) >>")
+    root = document.xref_get_key(document.pdf_catalog(), "Pages")[1]
+    document.update_object(xref, f"<< /Type /Pages /Count 1 /Kids [{root}] /Parent {root} >>")  # a cycle
     return saved(document)
 
 

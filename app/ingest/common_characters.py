@@ -1,6 +1,8 @@
-"""The commonest Chinese characters and Korean syllables: what real text is full of and wrong decoding is not.
+"""What real text is full of and wrongly decoded text is not.
 
-About 400 characters cover half of any modern Chinese text; a wrong encoding hits them by chance only.
+The commonest Chinese characters and Korean syllables: about 400 characters cover half of any modern Chinese text, and
+a wrong encoding hits them by chance only. And the small letters and marks beyond ASCII of the languages that are
+written in encodings of one byte a character.
 """
 
 from __future__ import annotations
@@ -21,3 +23,33 @@ HANGUL = frozenset(
     "르력련발법본분불살새석설속술실심양업에역연영예외용운유육은음입작점족종준중증진질집차참체최추출타통투파평포표품하학합항행"
     "형호혼환활황회"
 )
+
+_WESTERN = "äöüßéèêëàâçñáíóúìòùãõåæøîïôûœ’‘“”–—…«»„€°£§·¿¡"
+_CENTRAL = "ąćęłńóśźżčďěňřšťůžýáíéúôäľĺŕőűöüăâîşţß’“”„–—…§°"
+_TURKISH = "çğıöşüâîû’“”–…"
+_BALTIC = "āčēģīķļņšūžąęėįųõäöü„“”–"
+_CYRILLIC = "абвгдежзийклмнопрстуфхцчшщъыьэюяёіїєґў«»—–№"
+_GREEK = "αβγδεζηθικλμνξοπρσςτυφχψωάέήίόύώϊϋ«»–·"
+_HEBREW = "אבגדהוזחטיךכלםמןנסעףפץצקרשת־"
+_ARABIC = "ءآأؤإئابةتثجحخدذرزسشصضطظعغفقكلمنهوىي،؟"
+
+# In order of belief where two fit equally well: Windows encodings are the commonest on people's disks.
+ONE_BYTE = {
+    "cp1252": _WESTERN,
+    "cp1250": _CENTRAL,
+    "cp1251": _CYRILLIC,
+    "cp1254": _TURKISH,
+    "iso8859_15": _WESTERN,
+    "iso8859_2": _CENTRAL,
+    "koi8_u": _CYRILLIC,
+    "cp866": _CYRILLIC,
+    "iso8859_5": _CYRILLIC,
+    "cp1253": _GREEK,
+    "iso8859_7": _GREEK,
+    "cp1255": _HEBREW,
+    "cp1256": _ARABIC,
+    "cp1257": _BALTIC,
+    "mac_roman": _WESTERN,
+    "cp850": _WESTERN,
+    "cp852": _CENTRAL,
+}

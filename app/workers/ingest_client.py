@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import cast
 
 from app.core.cancel import CancelToken
 from app.core.errors import ErrorCode, JingyanError, Reason
@@ -149,9 +148,8 @@ class _Reading:
 
     def _pages(self, child: Child, page_count: int) -> Iterator[PageRead | PageProblem]:
         args = {"start_page": self._next_page}
-        stream = child.stream("read", args, silence_timeout_s=self._timeouts.page_s, cancel=self._cancel)
-        frames = cast("Generator[Frame, None, None]", stream)  # it is one; closing it cancels the call
-        with closing(frames):
+        frames = child.stream("read", args, silence_timeout_s=self._timeouts.page_s, cancel=self._cancel)
+        with closing(frames):  # left early, it cancels the call
             while (frame := self._next_frame(frames)).event != "done":
                 if self._next_page > page_count:
                     raise JingyanError(ErrorCode.CHILD_LIED)
