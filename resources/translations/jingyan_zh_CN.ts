@@ -283,16 +283,20 @@
             <translation>读取和回答都在本机完成，不会发送任何内容。</translation>
         </message>
         <message>
+            <source>When does the lease begin?</source>
+            <translation>租期从哪一天开始？</translation>
+        </message>
+        <message>
+            <source>How much is the monthly rent in the first year?</source>
+            <translation>月租金是多少？</translation>
+        </message>
+        <message>
+            <source>How high is the deposit?</source>
+            <translation>押金是多少？</translation>
+        </message>
+        <message>
             <source>What is this document about?</source>
             <translation>这份文档讲的是什么？</translation>
-        </message>
-        <message>
-            <source>Which numbers does it mention?</source>
-            <translation>文中提到了哪些数字？</translation>
-        </message>
-        <message>
-            <source>Who is responsible?</source>
-            <translation>由谁负责？</translation>
         </message>
         <message>
             <source>Which dates and deadlines are mentioned?</source>

@@ -9,7 +9,7 @@ import pytest
 
 from app.core.errors import ErrorCode, Reason
 from app.core.paths import resources
-from app.wording import LANGUAGES, Language, explain, format_duration, format_size
+from app.wording import LANGUAGES, Language, explain, format_duration, format_size, unexpected
 
 _KEYS = ("happened", "safe", "next", "short")
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
@@ -18,7 +18,12 @@ ALL = [(code, language) for code in ErrorCode for language in LANGUAGES]
 
 def _facts_of(code: ErrorCode, language: Language) -> set[str]:
     table = tomllib.loads((resources() / "messages" / f"{language}.toml").read_text("utf-8"))
-    return set(re.findall(r"\{(\w+)\}", " ".join(table[code.value].values())))
+    return set(re.findall(r"\{(\w+)\}", " ".join(table[code.value][key] for key in _KEYS)))
+
+
+def _variants(language: Language) -> dict[str, list[str]]:
+    table = tomllib.loads((resources() / "messages" / f"{language}.toml").read_text("utf-8"))
+    return {code: sorted(entry["variants"]) for code, entry in table.items() if "variants" in entry}
 
 
 @pytest.mark.parametrize(("code", "language"), ALL)
@@ -53,9 +58,33 @@ def test_tables_hold_no_code_that_does_not_exist() -> None:
         assert set(table) - {"unknown", "unexpected"} == {code.value for code in ErrorCode}
 
 
-def test_no_two_codes_share_their_short_words() -> None:
+def test_variants_replace_the_sentence_when_a_fact_says_so() -> None:
+    plain = explain(Reason(ErrorCode.KEYRING_UNSAFE, {"why": "none", "backend": ""}))
+    short = explain(Reason(ErrorCode.KEYRING_UNSAFE, {"why": "short_passphrase", "least": 8}))
+    assert "no keyring" in plain.happened
+    assert short.happened == "The passphrase is too short: at least 8 characters are needed."
+    assert _variants("en") == _variants("zh_CN")
+    for code, names in _variants("en").items():
+        for language in LANGUAGES:
+            sentences = {str(explain(Reason(ErrorCode(code), {"why": name}), language)) for name in [*names, "-"]}
+            assert len(sentences) == len(names) + 1
+
+
+def test_facts_are_understood_by_their_other_names() -> None:
+    assert explain(Reason(ErrorCode.PAGE_NO_TEXT, {"page": 7})).happened.startswith("Page 7 has no text")
+    large = explain(Reason(ErrorCode.FILE_TOO_LARGE, {"name": "a", "size_mib": 600, "limit_mib": 512}))
+    assert "600 MB" in large.happened and "512 MB" in large.happened
+
+
+def test_an_unexpected_error_has_a_sentence_too() -> None:
+    assert "did not expect" in unexpected().happened
+    assert unexpected("zh_CN").happened.endswith("。")
+
+
+def test_document_troubles_can_be_told_apart_in_the_list() -> None:
+    whole = [code for code in ErrorCode if not code.value.startswith("page_")]
     for language in LANGUAGES:
-        shorts = [explain(Reason(code), language).short for code in ErrorCode]
+        shorts = [explain(Reason(code), language).short for code in whole]
         assert len(set(shorts)) == len(shorts)
 
 

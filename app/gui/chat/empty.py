@@ -112,9 +112,9 @@ class EmptyState(QWidget):
     def _suggestions(self) -> tuple[str, str, str]:
         if self._sample:
             return (
-                self.tr("What is this document about?"),
-                self.tr("Which numbers does it mention?"),
-                self.tr("Who is responsible?"),
+                self.tr("When does the lease begin?"),
+                self.tr("How much is the monthly rent in the first year?"),
+                self.tr("How high is the deposit?"),
             )
         return (
             self.tr("What is this document about?"),
