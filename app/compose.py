@@ -15,7 +15,7 @@ from app.core.values import Document
 from app.index.dictionary import Dictionary
 from app.index.search import SearchIndex
 from app.index.terms import fold
-from app.secrets import choose_vault, library_key
+from app.secrets import AskPassphrase, choose_vault, library_key
 from app.services.asking import AskingOptions, AskingService
 from app.services.evidence import EvidenceCollector
 from app.services.library import LibraryService
@@ -28,9 +28,7 @@ from app.settings import Settings, load_settings
 from app.store import EncryptedLibrary, in_memory_library, open_library
 from app.workers.engine_client import EngineClient
 from app.workers.ingest_client import ReaderClient
-
-AskPassphrase = Callable[[bool], str]
-"""Called with True when a new passphrase is to be chosen, with False when the existing one is needed."""
+from app.workers.sandbox import Protection
 
 STARTER_FILE = "text.gguf"
 
@@ -48,6 +46,14 @@ class Launch:
     ask_passphrase: AskPassphrase | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Protections:
+    """What was seen to hold in a child of each kind, tested by the child itself."""
+
+    reader: Protection
+    engine: Protection
+
+
 class Jingyan:
     """The running program without a front end. Its methods block: call them from background threads."""
 
@@ -57,12 +63,14 @@ class Jingyan:
         asking: AskingService,
         models: ModelsService,
         settings: Settings,
+        protections: Callable[[], Protections],
         close_steps: Sequence[Callable[[], object]],
     ) -> None:
         self.library = library
         self.asking = asking
         self.models = models
         self.settings = settings
+        self.protections = protections
         self._close_steps = tuple(close_steps)
         self._loading: threading.Thread | None = None
         self._model_failure: Reason | None = None
@@ -129,7 +137,9 @@ def open_jingyan(launch: Launch) -> Jingyan:
     )
     models = ModelsService(engine, model_events, settings.context_tokens)
     steps = (library.close, engine.close, reader.close, lambda: thread.run(store.close), thread.close)
-    jingyan = Jingyan(library, asking, models, settings, steps)
+    jingyan = Jingyan(
+        library, asking, models, settings, lambda: Protections(reader.protection(), engine.protection()), steps
+    )
     thread.submit(index.rebuild)
     library.resume(thread.run(store.recover_interrupted))
     if launch.with_model:
@@ -142,3 +152,8 @@ def _open_store(launch: Launch, paths: DataPaths) -> EncryptedLibrary:
         return in_memory_library(fold)
     vault = choose_vault(paths, launch.ask_passphrase)
     return open_library(paths.library, library_key(vault, paths.library), fold=fold)
+
+
+def key_place(paths: DataPaths) -> str:
+    """Where the key of the library is kept here, in words for the doctor. Raises KEYRING_UNSAFE."""
+    return choose_vault(paths).describe()

@@ -56,8 +56,23 @@ def _compose(lead: str, sentences: Sequence[RankedSentence], shelf: PageShelf) -
         passage = replace(sentence.passage, number=number)
         citations.append(cite_span(passage, sentence.span, shelf))
         passages.append(passage)
-        lines.append(f"> {' '.join(sentence.text.split())} [{number}]")
+        lines.append(f"{_as_quote(sentence.text)} [{number}]")
     return Quoted(lead + "\n\n".join(lines), tuple(citations), tuple(passages))
+
+
+def _as_quote(text: str) -> str:
+    """A Markdown block quote: printed lines run together as one, rows of a table stay rows."""
+    rows: list[str] = []
+    for line in filter(None, (part.strip() for part in text.split("\n"))):
+        if rows and "\t" not in line and "\t" not in rows[-1]:
+            rows[-1] += line if _is_han(rows[-1][-1]) and _is_han(line[0]) else f" {line}"
+        else:
+            rows.append(line)
+    return "  \n".join("> " + row.replace("\t", " | ") for row in rows)
+
+
+def _is_han(char: str) -> bool:
+    return "\u3000" <= char <= "\u9fff" or "\uff00" <= char <= "\uffef"
 
 
 def _distinct(sentences: Sequence[RankedSentence]) -> list[RankedSentence]:

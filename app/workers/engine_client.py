@@ -27,6 +27,7 @@ from app.engine.machine import Machine
 from app.workers.engine_unit import EngineUnit, ModelFile, start_unit
 from app.workers.engine_wire import WireEmbedder
 from app.workers.host import ChildExit
+from app.workers.sandbox import Protection
 from app.workers.supervisor import Record, RestartPolicy
 
 if TYPE_CHECKING:
@@ -56,10 +57,13 @@ class EngineClient:
         on_event: Callable[[ModelEvent], None] = _ignore,
         embedder_folder: Path | None = None,
         policy: RestartPolicy | None = None,
+        command: Sequence[str] | None = None,
     ) -> None:
+        """`command` replaces the child's command line (tests)."""
         self._on_event = on_event
         self._embedder_folder = embedder_folder or starter_models() / "embedder"
         self._record = Record(policy or RestartPolicy())
+        self._command = command
         self._changed = threading.Condition()
         self._loading = threading.Lock()  # one load() at a time
         self._unit: EngineUnit | None = None
@@ -103,6 +107,11 @@ class EngineClient:
         token = cancel or CancelToken()
         with self._lease(with_model=True, cancel=token) as unit:
             yield from unit.generate(messages, sampling, token)
+
+    def protection(self) -> Protection:
+        """What was seen to hold in the engine's child; starts one when none runs."""
+        with self._lease(with_model=False) as unit:
+            return unit.child.protection
 
     # ---- the embedder ----------------------------------------------------------------------------
     @property
@@ -214,7 +223,7 @@ class EngineClient:
 
     # ---- starting and starting again -------------------------------------------------------------
     def _start(self, file: ModelFile | None, cancel: CancelToken | None = None) -> EngineUnit:
-        return start_unit(file, self._embedder_folder, on_exit=self._on_exit, cancel=cancel)
+        return start_unit(file, self._embedder_folder, on_exit=self._on_exit, cancel=cancel, command=self._command)
 
     def _start_in_place(self, file: ModelFile, cancel: CancelToken | None) -> EngineUnit:
         """Load with the old model out of memory; bring that back when it fails."""

@@ -29,7 +29,7 @@ from app.core.values import PageImage, PageProblem
 from app.workers.host import Child, spawn
 from app.workers.ingest_wire import unpack_image, unpack_missing, unpack_opened, unpack_page
 from app.workers.protocol import Frame, Role
-from app.workers.sandbox import SandboxSpec
+from app.workers.sandbox import Protection, SandboxSpec
 from app.workers.seats import Seat, Seats
 
 MAX_LOST_CHILDREN = 3  # hostile or damaged beyond use: each loss costs up to READER_PAGE_TIMEOUT_S
@@ -91,6 +91,11 @@ class ReaderClient:
                 raise
             seat.document_done()
             return image
+
+    def protection(self) -> Protection:
+        """What was seen to hold in a reader; starts one when none runs."""
+        with self._renderers.take(CancelToken()) as seat:
+            return seat.child().protection
 
     def close(self) -> None:
         """End all children. A reading in progress ends with READER_DIED."""

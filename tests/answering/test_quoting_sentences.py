@@ -82,3 +82,13 @@ def test_openings_take_one_sentence_per_heading() -> None:
         SHELF,
     )
     assert len(quoted.citations) == 1  # same words under the second heading are not repeated
+
+
+def test_rows_of_a_table_stay_rows_and_chinese_lines_join_without_a_space() -> None:
+    table = page_of("Year\tRent\n2027\t4,850 EUR")
+    ranked = rank_sentences([passage_of(table)], QuestionTerms({"rent": 1.0}, fold, lambda t: t))
+    shown = quote_sentences(ranked, PageShelf(lambda _d, _p: table)).text
+    assert shown == "> Year | Rent  \n> 2027 | 4,850 EUR [1]"
+    lines = page_of("两个月租金作\n为补偿。")
+    ranked = rank_sentences([passage_of(lines)], QuestionTerms({"两个月租金作": 1.0}, fold, lambda t: t))
+    assert quote_sentences(ranked, PageShelf(lambda _d, _p: lines)).text == "> 两个月租金作为补偿。 [1]"
