@@ -57,11 +57,15 @@ class Console:
                 errors="replace",
             ) as process:
                 assert process.stdout is not None
-                for line in process.stdout:
-                    log.write(line)
-                    tail.append(line.rstrip())
-                    if life := notice(line):
-                        self._show(title, life, started_s)
+                try:
+                    for line in process.stdout:
+                        log.write(line)
+                        tail.append(line.rstrip())
+                        if life := notice(line):
+                            self._show(title, life, started_s)
+                except BaseException:
+                    process.terminate()  # an interrupted set-up leaves nobody behind who still writes
+                    raise
         self._clear()
         return process.returncode, list(tail)
 

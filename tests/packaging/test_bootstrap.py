@@ -154,3 +154,12 @@ def test_unknown_command_shows_the_usage(house: House) -> None:
     failed = house.run("dance")
     assert failed.returncode == 2
     assert failed.stderr.startswith("usage: ")
+
+
+def test_interrupted_set_up_leaves_no_pip_behind(house: House) -> None:
+    process = house.start(order="hang at run")
+    while not (house.root / "hanging").exists():
+        assert process.poll() is None
+    os.kill(process.pid, signal.SIGINT)  # to the set-up alone, as a service manager does it
+    process.communicate(timeout=60)  # the pipes close only when pip has ended too
+    assert process.returncode == 130
