@@ -21,6 +21,11 @@ class DataPaths:
         return self.root / "library.db"
 
     @property
+    def key_file(self) -> Path:
+        """Where the key of the library is kept; not the key itself (app/secrets)."""
+        return self.root / "library.key"
+
+    @property
     def settings(self) -> Path:
         return self.root / "settings.toml"
 
