@@ -84,7 +84,19 @@ class Exchange:
 class Call:
     """One call as its handler sees it. `emit`, `ask` and `cancelled` may be used from any thread."""
 
-    __slots__ = ("_ask", "_credit", "_emit", "_frames_left", "_size_left", "args", "body", "call_id", "method", "token")
+    __slots__ = (
+        "_answered",
+        "_ask",
+        "_credit",
+        "_emit",
+        "_frames_left",
+        "_size_left",
+        "args",
+        "body",
+        "call_id",
+        "method",
+        "token",
+    )
 
     def __init__(
         self,
@@ -105,6 +117,7 @@ class Call:
         self._credit = threading.Condition()
         self._frames_left = WINDOW_FRAMES
         self._size_left = WINDOW_BYTES
+        self._answered = False
 
     @property
     def cancelled(self) -> bool:
@@ -119,10 +132,12 @@ class Call:
         if self.call_id == 0:
             raise TypeError("a push has nobody to send events to")
         with self._credit:  # held while sending, so that the count stays in step with the pipe
-            while self._frames_left <= 0 or self._size_left <= 0:
+            while not self._answered and (self._frames_left <= 0 or self._size_left <= 0):
                 if self.token.cancelled:
                     return
                 self._credit.wait(_CREDIT_WAIT_S)
+            if self._answered:
+                raise RuntimeError("emit after the answer")
             self._frames_left -= 1
             self._size_left -= self._emit(self.call_id, event, value, body)
 
@@ -134,6 +149,12 @@ class Call:
         with self._credit:
             self._frames_left += frames
             self._size_left += size_bytes
+            self._credit.notify_all()
+
+    def finish(self) -> None:
+        """The handler has returned: from here on `emit` raises RuntimeError, in whatever thread it runs."""
+        with self._credit:
+            self._answered = True
             self._credit.notify_all()
 
     def cancel(self) -> None:

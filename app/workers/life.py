@@ -168,6 +168,7 @@ class Life:
 
     def _bury(self, process: subprocess.Popen[bytes], reader: FrameReader, started_s: float) -> None:
         """Make sure it is dead, tell everyone who waits, leave no thread or pipe."""
+        asked = self._asked  # before anyone who learns of the death now asks for it
         exit_code = _end_process(process, 0.0 if self._lied else EXIT_GRACE_S)
         if self._fault is None:
             code = ErrorCode.CHILD_LIED if self._lied else self.role.died
@@ -182,7 +183,7 @@ class Life:
         self._greeted.set()
         if self._on_exit is not None and self._said_hello:
             lived_s = time.monotonic() - started_s
-            self._on_exit(ChildExit(process.pid, exit_code, self._asked, self._lied, lived_s))
+            self._on_exit(ChildExit(process.pid, exit_code, asked, self._lied, lived_s))
 
 
 def _end_process(process: subprocess.Popen[bytes], grace_s: float) -> int | None:

@@ -189,6 +189,7 @@ class Link:
         """Run calls from the other side, one after the other, until the end."""
         while (call := self._jobs.get()) is not None:
             header, body = self._run(call)
+            call.finish()
             with self._lock:
                 self._running.pop(call.call_id, None)
                 self._queued_bytes -= len(call.body)

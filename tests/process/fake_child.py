@@ -31,6 +31,7 @@ class Honest:
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
         self.emitted = 0
+        self.late_error = ""
 
     def echo(self, call: Call) -> tuple[JsonValue, bytes]:
         return call.args, call.body
@@ -67,6 +68,21 @@ class Honest:
 
     def ask_back(self, call: Call) -> JsonValue:
         return call.ask(call.args["method"], {"n": 1}, b"body", timeout_s=call.args.get("timeout_s", 5.0)).value
+
+    def emit_late(self, call: Call) -> None:
+        """A thread of this call goes on emitting after the answer."""
+
+        def go_on() -> None:
+            try:
+                while True:
+                    call.emit("late")
+            except RuntimeError as error:
+                self.late_error = str(error)
+
+        threading.Thread(target=go_on).start()
+
+    def late_error_text(self, _call: Call) -> JsonValue:
+        return self.late_error
 
     def hang(self, _call: Call) -> None:
         time.sleep(FOREVER_S)

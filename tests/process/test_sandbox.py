@@ -65,30 +65,25 @@ def test_program_files_stay_readable_for_late_imports(spawn_fake: SpawnFake) -> 
 
 
 @linux
-@pytest.mark.parametrize("act", ["write", "append", "make_folder", "delete", "chmod", "rename"])
-def test_nothing_can_be_changed_not_even_what_may_be_read(spawn_fake: SpawnFake, tmp_path: Path, act: str) -> None:
+def test_nothing_can_be_changed_not_even_what_may_be_read(spawn_fake: SpawnFake, tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.write_text("x")
     mine.chmod(0o644)
     child = sandboxed(spawn_fake, SandboxSpec(read_paths=(tmp_path,)), "landlock", "seccomp")
-    target = tmp_path / "new" if act == "make_folder" else mine
-    assert attempt(child, act, target) in ("EACCES", "EPERM")
-    assert [(path.name, path.read_text(), path.stat().st_mode & 0o777) for path in tmp_path.iterdir()] == [
-        ("mine", "x", 0o644)
-    ]
+    outcomes = {act: attempt(child, act, mine) for act in ("write", "append", "delete", "chmod", "rename")}
+    outcomes["make_folder"] = attempt(child, "make_folder", tmp_path / "new")
+    assert set(outcomes.values()) <= {"EACCES", "EPERM"}, outcomes
+    left = [(path.name, path.read_text(), path.stat().st_mode & 0o777) for path in tmp_path.iterdir()]
+    assert left == [("mine", "x", 0o644)]
 
 
 @linux
-@pytest.mark.parametrize("act", ["inet", "unix", "socketpair", "exec", "fork", "kill_parent", "raise_limit"])
-def test_no_socket_no_exec_no_process_no_signal(spawn_fake: SpawnFake, act: str) -> None:
+def test_no_socket_no_exec_no_process_no_signal_and_ordinary_work_goes_on(spawn_fake: SpawnFake) -> None:
     child = sandboxed(spawn_fake, SandboxSpec(), "seccomp")
-    assert attempt(child, act) == "EPERM"
-
-
-@linux
-@pytest.mark.parametrize("act", ["thread", "signal_itself"])
-def test_ordinary_work_goes_on(spawn_fake: SpawnFake, act: str) -> None:
-    assert attempt(sandboxed(spawn_fake, SandboxSpec(), "seccomp"), act) == "done"
+    forbidden = ("inet", "unix", "socketpair", "exec", "fork", "kill_parent", "raise_limit")
+    assert {act: attempt(child, act) for act in forbidden} == dict.fromkeys(forbidden, "EPERM")
+    ordinary = ("thread", "signal_itself")
+    assert {act: attempt(child, act) for act in ordinary} == dict.fromkeys(ordinary, "done")
 
 
 @linux

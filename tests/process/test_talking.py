@@ -173,6 +173,17 @@ def test_call_drops_events_and_returns_the_answer(spawn_fake: SpawnFake) -> None
     assert spawn_fake().call("count", {"upto": 3 * WINDOW_FRAMES}, timeout_s=LONG_S).value == "all"
 
 
+def test_events_never_follow_the_answer(spawn_fake: SpawnFake) -> None:
+    child = spawn_fake()
+    *events, last = child.stream("emit_late", {}, silence_timeout_s=LONG_S)
+    assert {frame.event for frame in events} <= {"late"}
+    assert last.event == "done"
+    deadline, text = time.monotonic() + LONG_S, ""
+    while not text and time.monotonic() < deadline:
+        text = child.call("late_error_text", {}, timeout_s=LONG_S).value
+    assert text == "emit after the answer"
+
+
 def test_stray_prints_go_to_stderr_and_never_into_the_frames(spawn_fake: SpawnFake) -> None:
     child = spawn_fake()
     child.call("print_astray", {"times": 10_000}, timeout_s=LONG_S)

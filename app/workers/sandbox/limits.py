@@ -12,6 +12,7 @@ from app.workers.sandbox.spec import SandboxSpec
 MAX_OPEN_FILES = 512  # a graphics card's driver opens a few dozen
 _MIB = 1024 * 1024
 _PROBE_BYTES = 64 * _MIB
+_START_WITHOUT_PROC_BYTES = 1_024 * _MIB  # a reader with its libraries maps about 300 MiB, an engine about 600
 
 
 def restrict(spec: SandboxSpec) -> None:
@@ -51,5 +52,8 @@ def _limit(which: int, value: int) -> None:
 
 
 def _address_space_bytes() -> int:
-    pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
+    try:
+        pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
+    except OSError:
+        return _START_WITHOUT_PROC_BYTES
     return pages * os.sysconf("SC_PAGE_SIZE")
