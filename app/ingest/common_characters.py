@@ -7,6 +7,8 @@ written in encodings of one byte a character.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 HANZI = frozenset(
     "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后作里用道行所然家种事成方"
     "多经么去法学如都同现当没动面起看定天分还进好小部其些主样理心她本前开但因只从想实日军者意无力它与长把机十民第公此已工使情"
@@ -24,14 +26,25 @@ HANGUL = frozenset(
     "형호혼환활황회"
 )
 
-_WESTERN = "äöüßéèêëàâçñáíóúìòùãõåæøîïôûœ’‘“”–—…«»„€°£§·¿¡"
-_CENTRAL = "ąćęłńóśźżčďěňřšťůžýáíéúôäľĺŕőűöüăâîşţß’“”„–—…§°"
-_TURKISH = "çğıöşüâîû’“”–…"
-_BALTIC = "āčēģīķļņšūžąęėįųõäöü„“”–"
-_CYRILLIC = "абвгдежзийклмнопрстуфхцчшщъыьэюяёіїєґў«»—–№"
-_GREEK = "αβγδεζηθικλμνξοπρσςτυφχψωάέήίόύώϊϋ«»–·"
-_HEBREW = "אבגדהוזחטיךכלםמןנסעףפץצקרשת־"
-_ARABIC = "ءآأؤإئابةتثجحخدذرزسشصضطظعغفقكلمنهوىي،؟"
+
+@dataclass(frozen=True, slots=True)
+class Letters:
+    """Small letters and marks that a family of languages uses; `common` make up most of its text."""
+
+    common: str
+    other: str = ""
+    is_latin: bool = True
+    has_capitals: bool = True
+
+
+_WESTERN = Letters("äöüßéèêëàâçñáíóúìòùãõåæøîïôûœ")
+_CENTRAL = Letters("ąćęłńóśźżčďěňřšťůžýáíéúôäľĺŕőűöüăâîşţß")
+_TURKISH = Letters("çğıöşüâîû")
+_BALTIC = Letters("āčēģīķļņšūžąęėįųõäöü")
+_CYRILLIC = Letters("оеаинтсрвлкмідп", "уяыьгзбчйхжшюцщэфъёїєґў", is_latin=False)
+_GREEK = Letters("αοιετσνηυρπκςάήίόέ", "λμγδβθφχωξζψύώϊϋ", is_latin=False)
+_HEBREW = Letters("יולאהמרתבשנ", "דחטךכםןסעףפץצקגז", is_latin=False, has_capitals=False)
+_ARABIC = Letters("اليمونرتبةعدس", "ءآأؤإئثجحخذزشصضطظغفقكهىپچژگ", is_latin=False, has_capitals=False)
 
 # In order of belief where two fit equally well: Windows encodings are the commonest on people's disks.
 ONE_BYTE = {

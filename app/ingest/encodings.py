@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import codecs
 import logging
+import re
 from collections.abc import Iterator
 
 from charset_normalizer import from_bytes
 
 from app.core.errors import ErrorCode, JingyanError
-from app.ingest.common_characters import HANGUL, HANZI, ONE_BYTE
+from app.ingest.common_characters import HANGUL, HANZI, ONE_BYTE, Letters
 
 _SAMPLE_BYTES = 64 * 1024  # enough to judge by; the whole file is decoded once
 _MARKS = (
@@ -29,7 +30,8 @@ _EAST_ASIAN = ("gb18030", "big5hkscs", "cp932", "euc_jis_2004", "euc_kr", "cp949
 _RARE = ("cp437", "cp737", "cp855", "cp862", "cp864", "cp869", "cp874", "cp1258", "mac_cyrillic", "mac_greek", "cp1252")
 _MIN_COMMON_SHARE = 0.30  # right guesses measure 0.45 to 0.95, wrong ones below 0.2
 _FEW_HIGH_BYTES = 6  # too few to tell languages apart: take the Western European encoding, the commonest
-_MIN_EXPECTED_SHARE = 0.7
+_MIN_EXPECTED_SHARE = 0.6
+_MIXED_WORD = re.compile(rb"[A-Za-z][\x80-\xff]|[\x80-\xff][A-Za-z]")
 _ASCII = bytes(range(128))
 _CONTROLS = bytes(b for b in range(32) if b not in b"\t\n\v\f\r\x1b\x1a")
 
@@ -73,7 +75,7 @@ def _is_utf8(content: bytes) -> bool:
     try:
         content.decode("utf-8")
     except UnicodeDecodeError as e:
-        return e.reason == "unexpected end of data" and e.start > 0
+        return e.reason == "unexpected end of data" and not content[: e.start].isascii()
     return True
 
 
@@ -166,7 +168,8 @@ def _one_byte_encoding(sample: bytes) -> str:
     high = sample.translate(None, _ASCII)
     if len(high) < _FEW_HIGH_BYTES:
         return "cp1252"
-    shares = [(_expected_share(high, name, letters), name) for name, letters in ONE_BYTE.items()]
+    mixed = len(_MIXED_WORD.findall(sample)) / len(high)
+    shares = [(_expected_share(high, name, letters, mixed), name) for name, letters in ONE_BYTE.items()]
     share, encoding = max(shares, key=lambda entry: entry[0])  # the first of equals: the table is in order of belief
     if share >= _MIN_EXPECTED_SHARE:
         return encoding
@@ -174,9 +177,14 @@ def _one_byte_encoding(sample: bytes) -> str:
     return best.encoding if best is not None else "cp1252"
 
 
-def _expected_share(high: bytes, encoding: str, letters: str) -> float:
-    """Expected letters count 1, their capitals a third (text is mostly small letters), anything else 0."""
+def _expected_share(high: bytes, encoding: str, letters: Letters, mixed: float) -> float:
+    """How expected the decoded letters are, 0 to 1: common ones count 1, others 0.6, capitals a third.
+
+    `mixed`: how often a high byte stands next to an ASCII letter: in Latin words always, in other scripts never.
+    """
     text = high.decode(encoding, errors="replace")
-    small = sum(map(letters.__contains__, text))
-    both = sum(map((letters + letters.upper()).__contains__, text))
-    return (small + (both - small) / 3) / len(text)
+    common = sum(map(letters.common.__contains__, text))
+    other = sum(map(letters.other.__contains__, text))
+    capitals = sum(map((letters.common + letters.other).upper().__contains__, text)) if letters.has_capitals else 0
+    share = (common + 0.6 * other + capitals / 3) / len(text)
+    return share * min(1.0, 0.4 + mixed) if letters.is_latin else share - mixed
