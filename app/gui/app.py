@@ -14,7 +14,6 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from app.gui.language import Language, LanguageChoice
 from app.gui.main_window import MainWindow
-from app.gui.menu import MainMenu
 from app.gui.passphrase import PassphraseAsker
 from app.gui.ports import Preferences, Services
 from app.gui.theme.theme import Theme, ThemeChoice
@@ -83,8 +82,10 @@ def build_window(application: QApplication, preferences: Preferences) -> MainWin
     theme = Theme(application, _choice(ThemeChoice, preferences.get(THEME), ThemeChoice.SYSTEM))
     language = Language(application, _choice(LanguageChoice, preferences.get(LANGUAGE), LanguageChoice.SYSTEM))
     ui = Ui(theme, language)
-    menu = MainMenu(ui)
-    window = MainWindow(ui, menu)
+    window = MainWindow(ui)
+    theme.setParent(window)  # both end with their window
+    language.setParent(window)
+    menu = window.menu
     menu.theme_chosen.connect(lambda value: window.tasks.run(lambda: preferences.put(THEME, value)))
     menu.language_chosen.connect(lambda value: window.tasks.run(lambda: preferences.put(LANGUAGE, value)))
     return window

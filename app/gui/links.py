@@ -32,7 +32,7 @@ class LinkDialog(QDialog):
         copy = buttons.addButton(self.tr("Copy"), QDialogButtonBox.ButtonRole.ActionRole)
         copy.clicked.connect(self._copy)
         if QUrl(address).scheme() in _OPENABLE:
-            buttons.addButton(self.tr("Open"), QDialogButtonBox.ButtonRole.AcceptRole)
+            self.accept_button = buttons.addButton(self.tr("Open"), QDialogButtonBox.ButtonRole.AcceptRole)
         buttons.accepted.connect(self._open)
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)

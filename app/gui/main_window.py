@@ -33,14 +33,15 @@ SAMPLE = Path("samples") / "sample.pdf"
 
 
 class MainWindow(QWidget):
-    def __init__(self, ui: Ui, menu: MainMenu) -> None:
+    def __init__(self, ui: Ui) -> None:
         super().__init__()
-        self._ui = ui
+        self.ui = ui
+        self.menu = MainMenu(ui, self)
         self.tasks = Tasks(self)
         self.bridge = Bridge(self)
         self.session = Session(self.tasks, self.bridge, self)
         self.documents = DocumentsModel(ui, self)
-        self.panel = DocumentsPanel(ui, self.documents, menu)
+        self.panel = DocumentsPanel(ui, self.documents, self.menu)
         self.chat = ChatView(ui)
         self.conversation = Conversation(self.chat, self.bridge, self.tasks, self)
         self.sources = Sources(ui, self.tasks, self.documents, self)
@@ -50,7 +51,7 @@ class MainWindow(QWidget):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.panes)
-        self._connect(menu)
+        self._connect()
         self._set_up_keys()
         self.setMinimumSize(MIN_SIZE)
         self.resize(START_SIZE)
@@ -92,8 +93,8 @@ class MainWindow(QWidget):
         self.conversation.stop()
         super().closeEvent(event)
 
-    def _connect(self, menu: MainMenu) -> None:
-        session, chat, panel = self.session, self.chat, self.panel
+    def _connect(self) -> None:
+        session, chat, panel, menu = self.session, self.chat, self.panel, self.menu
         session.connected.connect(self._connected)
         session.documents_listed.connect(self.documents.set_snapshot)
         self.tasks.failed.connect(self.reactions.failed)

@@ -19,6 +19,7 @@ class Panes(QSplitter):
         super().__init__(Qt.Orientation.Horizontal, parent)
         self._sidebar, self._chat, self._source = sidebar, chat, source
         self._sidebar_wanted = True
+        self._animated = self.style().styleHint(QStyle.StyleHint.SH_Widget_Animation_Duration) > 0
         self._source_px = SOURCE_PX
         for pane in (sidebar, chat, source):
             self.addWidget(pane)
@@ -69,12 +70,15 @@ class Panes(QSplitter):
         beside = self._sidebar.width() if self._sidebar.isVisible() else 0
         return max(_SOURCE_MIN_PX, min(self._source_px, self.width() - beside - _CHAT_MIN_PX))
 
+    def set_animated(self, animated: bool) -> None:
+        """Without animation the pane is where it belongs at once: for pictures, and for people who want it so."""
+        self._animated = animated
+
     def _animate(self, start: int, end: int) -> None:
         self._slide.stop()
-        animated = self.style().styleHint(QStyle.StyleHint.SH_Widget_Animation_Duration) > 0
         self._slide.setStartValue(start)
         self._slide.setEndValue(end)
-        self._slide.setDuration(_SLIDE_MS if animated and self.isVisible() else 0)
+        self._slide.setDuration(_SLIDE_MS if self._animated and self.isVisible() else 0)
         self._slide.start()
 
     def _set_source_width(self, width: int) -> None:

@@ -22,13 +22,13 @@ class Sources(QObject):
     def __init__(self, ui: Ui, tasks: Tasks, documents: DocumentsModel, parent: QObject) -> None:
         super().__init__(parent)
         self._documents = documents
-        self._loader = PageLoader(tasks, self)
-        self.pane = SourcePane(ui, self._loader)
+        self.loader = PageLoader(tasks, self)
+        self.pane = SourcePane(ui, self.loader)
         self._answer: AnswerView | None = None
         self.pane.citation_shown.connect(self._step_to)
 
     def connect_library(self, library: Library) -> None:
-        self._loader.connect_library(library)
+        self.loader.connect_library(library)
 
     def show_citation(self, answer: AnswerView, position: int) -> None:
         if answer.answer is None:
@@ -55,7 +55,7 @@ class Sources(QObject):
     def documents_changed(self, events: tuple[LibraryEvent, ...]) -> None:
         for event in events:
             changed = event.document.document_id if isinstance(event, DocumentChanged) else event.document_id
-            self._loader.forget(changed)
+            self.loader.forget(changed)
 
     def _step_to(self, position: int) -> None:
         if self._answer is not None:

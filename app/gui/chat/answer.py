@@ -12,6 +12,7 @@ from app.core.events import AskEvent, Notice, PassagesChosen, PromptProgress, Ro
 from app.core.values import Answer
 from app.gui.chat import answer_words
 from app.gui.chat.answer_text import AnswerText
+from app.gui.chat.browser import TextView
 from app.gui.chat.chips import CitationChips
 from app.gui.theme.tokens import Space
 from app.gui.ui import Ui
@@ -51,8 +52,22 @@ class AnswerView(QWidget):
     def text(self) -> str:
         return self._text.text()
 
+    def status(self) -> str:
+        """What is said before the first word; "" once there is text or an end."""
+        return "" if self._status.isHidden() else self._status.text()
+
+    def reading_mode_shown(self) -> bool:
+        return not self._reading_mode.isHidden()
+
     def notices(self) -> tuple[NoticeBar, ...]:
         return tuple(self._notices)
+
+    def tail_text(self) -> str:
+        """The growing part, shown as plain text."""
+        return self._text.tail()
+
+    def text_view(self) -> TextView:
+        return self._text.blocks
 
     def chips(self) -> CitationChips | None:
         return self._chips

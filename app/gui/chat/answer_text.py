@@ -24,14 +24,14 @@ class AnswerText(QWidget):
         self._text = ""
         self._finished = 0  # characters of _text shown as Markdown; the rest is the tail
         self._answer: Answer | None = None
-        self._blocks = TextView(ui)
+        self.blocks = TextView(ui)
         self._tail = TextView(ui)
-        self._blocks.anchorClicked.connect(self.link_clicked)
+        self.blocks.anchorClicked.connect(self.link_clicked)
         layout = QVBoxLayout(self)
         set_gaps(layout, Space.S)
-        layout.addWidget(self._blocks)
+        layout.addWidget(self.blocks)
         layout.addWidget(self._tail)
-        self._blocks.hide()
+        self.blocks.hide()
         self._tail.hide()
         ui.theme.changed.connect(self._render)
 
@@ -39,7 +39,10 @@ class AnswerText(QWidget):
         return self._text
 
     def shown_html(self) -> str:
-        return self._blocks.toHtml()
+        return self.blocks.toHtml()
+
+    def tail(self) -> str:
+        return "" if self._tail.isHidden() else self._tail.toPlainText()
 
     def append(self, text: str) -> None:
         self._text += text
@@ -70,7 +73,7 @@ class AnswerText(QWidget):
         from app.gui.chat.markdown import Marks, to_html  # 40 ms of imports that the first paint does not need
 
         text = self._text[: self._finished]
-        self._blocks.setVisible(bool(text.strip()))
+        self.blocks.setVisible(bool(text.strip()))
         if not text.strip():
             return
         marks = Marks()
@@ -81,4 +84,4 @@ class AnswerText(QWidget):
                 frozenset(citation.marker for citation in citations if not citation.verified),
                 self._answer.unsupported,
             )
-        self._blocks.show_html(to_html(text, self._ui.theme.colours, marks))
+        self.blocks.show_html(to_html(text, self._ui.theme.colours, marks))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtCore import QSize, Qt, QUrl, Signal
+from PySide6.QtCore import QByteArray, QSize, Qt, QUrl, Signal
 from PySide6.QtGui import QFont, QResizeEvent, QTextOption, QWheelEvent
 from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser, QWidget
 
@@ -53,9 +53,9 @@ class TextView(QTextBrowser):
         self.setPlainText(text)
 
     def loadResource(self, kind: int, name: QUrl | str) -> Any:  # noqa: N802 - Qt's name; Any: Qt's variant
-        """Nothing, whatever is asked: Qt would open files and qrc paths here."""
+        """Empty bytes, whatever is asked. Not None: then QTextDocument would open local files by itself."""
         self.resource_refused.emit(QUrl(name).scheme())
-        return None
+        return QByteArray()
 
     def doSetSource(self, name: QUrl | str, kind: Any = None) -> None:  # noqa: N802 - Qt's name
         """Never navigate: keyboard and scripts could set a source that loadResource would be asked for."""

@@ -45,6 +45,14 @@ class Composer(QFrame):
         self._redraw()
         self._refresh()
 
+    @property
+    def editor(self) -> QPlainTextEdit:
+        return self._edit
+
+    @property
+    def send_button(self) -> IconButton:
+        return self._send
+
     def text(self) -> str:
         return self._edit.toPlainText()
 

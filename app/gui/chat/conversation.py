@@ -44,6 +44,12 @@ class Conversation(QObject):
         return self._answer is not None
 
     @property
+    def last_answer(self) -> AnswerView | None:
+        """The newest answer of this chat, growing or done."""
+        answers = self._view.transcript.answers()
+        return answers[-1] if answers else None
+
+    @property
     def scope(self) -> Document | None:
         return self._scope
 

@@ -49,6 +49,13 @@ class SourcePane(QWidget):
     def place(self) -> Place | None:
         return self._places[self._at] if self._places else None
 
+    def truth(self) -> str:
+        """What is said about the quote: found, or not."""
+        return self._verified.text()
+
+    def notice_text(self) -> str:
+        return self._notice.text() if self._notice is not None else ""
+
     def show_places(self, places: Sequence[Place], at: int, document: Document | None) -> None:
         """Show `places[at]`; the arrows walk through the rest. `document` is None when it is gone."""
         self._places, self._at = tuple(places), at
