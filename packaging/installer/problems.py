@@ -42,7 +42,8 @@ _CAUSES: tuple[tuple[str, str], ...] = (
     (
         r"NewConnectionError|NameResolutionError|Temporary failure in name resolution|getaddrinfo failed|"
         r"Failed to establish a new connection|ConnectTimeoutError|ReadTimeoutError|Network is unreachable|"
-        r"Temporary failure resolving|Could not resolve host",
+        r"Temporary failure resolving|Could not resolve host|"
+        r"No matching distribution found for pip==",  # pip runs everywhere; told not to retry, it gives no other reason
         NO_NETWORK,
     ),
     # Last: pip says so too when it could not reach the registry.

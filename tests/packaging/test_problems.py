@@ -17,6 +17,7 @@ LOG = Path("bootstrap.log")
         ("OSError: [Errno 28] No space left on device", problems.NO_SPACE),
         ("E: You don't have enough free space in /var/cache/apt/archives/.", problems.NO_SPACE),
         ("Failed to establish a new connection: [Errno -3] Temporary failure in name resolution", problems.NO_NETWORK),
+        ("ERROR: No matching distribution found for pip==26.3", problems.NO_NETWORK),
         ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.", problems.WRONG_HASH),
         ("CMake Error: CMAKE_CXX_COMPILER not set, after EnableLanguage", problems.NO_COMPILER),
         ("ERROR: No matching distribution found for faiss-cpu==1.15.1", problems.NO_WHEEL),
