@@ -9,6 +9,10 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from app.compose import Jingyan
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,10 +56,19 @@ def _command_line(args: list[str]) -> int:
 
 
 def _window(files: list[Path]) -> int:
-    from app.compose import Launch, open_jingyan  # only the window's own process needs Qt
-    from app.gui.app import run
+    from app.core.paths import data_paths
+    from app.gui.app import run  # only the window's own process needs Qt
+    from app.gui.passphrase import PassphraseAsker
+    from app.settings import SettingsFile
 
-    return run(lambda: open_jingyan(Launch()), files)
+    settings, passphrase = SettingsFile(data_paths().settings), PassphraseAsker()
+
+    def services() -> Jingyan:
+        from app.compose import Launch, open_jingyan  # heavy: after the first paint, on its thread
+
+        return open_jingyan(Launch(settings=settings, ask_passphrase=passphrase.ask))
+
+    return run(services, files, preferences=settings, passphrase=passphrase)
 
 
 def _demo() -> int:

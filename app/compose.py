@@ -24,7 +24,7 @@ from app.services.models import ModelsService
 from app.services.quoting import Quoting
 from app.services.searching import Searching
 from app.services.subscribers import Subscribers
-from app.settings import Settings, load_settings
+from app.settings import Settings, SettingsFile
 from app.store import EncryptedLibrary, in_memory_library, open_library
 from app.workers.engine_client import EngineClient
 from app.workers.ingest_client import ReaderClient
@@ -43,6 +43,7 @@ class Launch:
     in_memory: bool = False
     model: Path | None = None
     with_model: bool = True
+    settings: SettingsFile | None = None
     ask_passphrase: AskPassphrase | None = None
 
 
@@ -103,7 +104,7 @@ class Jingyan:
     def _load(self, chosen: Path | None) -> None:
         for path in filter(None, (chosen, starter_models() / STARTER_FILE)):
             try:
-                self.models.load(path)
+                self.models.start(path)
                 return
             except JingyanError as error:
                 self._model_failure = self._model_failure or error.reason
@@ -112,7 +113,8 @@ class Jingyan:
 def open_jingyan(launch: Launch) -> Jingyan:
     """Open the library and start what answers. Raises JingyanError when the library cannot be opened."""
     paths = data_paths()
-    settings = load_settings(paths.settings).settings
+    settings_file = launch.settings or SettingsFile(paths.settings)
+    settings = settings_file.settings
     thread = LibraryThread()
     try:
         store = thread.run(lambda: _open_store(launch, paths))
@@ -135,7 +137,12 @@ def open_jingyan(launch: Launch) -> Jingyan:
         resources() / "prompts",
         AskingOptions(settings.passages, settings.answer_max_tokens, settings.temperature),
     )
-    models = ModelsService(engine, model_events, settings.context_tokens)
+    models = ModelsService(
+        engine,
+        model_events,
+        settings.context_tokens,
+        remember=lambda path: settings_file.put("model_path", str(path)),
+    )
     steps = (library.close, engine.close, reader.close, lambda: thread.run(store.close), thread.close)
     jingyan = Jingyan(
         library, asking, models, settings, lambda: Protections(reader.protection(), engine.protection()), steps

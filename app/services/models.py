@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,10 +13,26 @@ from app.core.ports import ChatEngine, Unsubscribe
 from app.core.values import ModelInfo
 from app.services.subscribers import Subscribers
 
+log = logging.getLogger(__name__)
+
+
+def _forget(path: Path) -> None:
+    """For runs that keep nothing."""
+
 
 class ModelsService:
-    def __init__(self, engine: ChatEngine, subscribers: Subscribers[ModelEvent], context_tokens: int = 0) -> None:
-        """`subscribers` is shared with the engine's adapter, which reports restarts through it."""
+    def __init__(
+        self,
+        engine: ChatEngine,
+        subscribers: Subscribers[ModelEvent],
+        context_tokens: int = 0,
+        remember: Callable[[Path], None] = _forget,
+    ) -> None:
+        """`subscribers` is shared with the engine's adapter, which reports restarts through it.
+
+        `remember` is told the path of a model that the user chose and that answers.
+        """
+        self._remember = remember
         self._engine = engine
         self._subscribers = subscribers
         self._context_tokens = context_tokens
@@ -24,7 +41,19 @@ class ModelsService:
         return self._engine.model()
 
     def load(self, path: Path, cancel: CancelToken | None = None) -> ModelInfo:
-        """The new model, once it answers. On failure the old one stays and the error is raised."""
+        """The user's choice: the new model, once it answers; it is remembered for the next start.
+
+        On failure the old one stays and the error is raised.
+        """
+        model = self.start(path, cancel)
+        try:
+            self._remember(model.path)
+        except JingyanError as error:  # the model works; only the next start will not know of it
+            log.warning("model not remembered: %s", error.code)
+        return model
+
+    def start(self, path: Path, cancel: CancelToken | None = None) -> ModelInfo:
+        """Load without remembering: what the settings or the command line name."""
         self._subscribers.tell(ModelLoading(path.name))
         try:
             model = self._engine.load(path.absolute(), context_tokens=self._context_tokens, cancel=cancel)
