@@ -151,6 +151,7 @@ def _take_ownership(database: Database, lock_wait_s: float) -> None:
 def _configure(database: Database) -> None:
     for setting in (
         "synchronous = FULL",  # a committed page survives a power cut
+        "fullfsync = ON",  # on macOS too, where fsync alone stops in the drive's cache
         "foreign_keys = ON",
         "secure_delete = ON",  # what the user removed is overwritten, not only unlinked
         "temp_store = MEMORY",  # temporary files would not be encrypted
