@@ -11,6 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from app.core.sentences import sentences
 from app.core.values import Box, DraftChunk, PageText
@@ -25,20 +26,44 @@ RUNNING_HEAD_WIDTH = 120.0  # "Annual report 2025 | page 7" and the like
 _WORD_WINDOW_CHARS = 80  # look so far back for a space before cutting inside a word
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Piece:
+    """Characters `start:end`, trimmed, on their way to be a chunk. `width` runs from the first to the last of them;
+    white space between joined pieces counts 1 a character."""
+
     start: int
     end: int
     width: float
     heading: str
-    is_heading: bool
+    begins_with_heading: bool
+    only_headings: bool
+
+    def width_with(self, following: _Piece) -> float:
+        return self.width + (following.start - self.end) + following.width
+
+    def join(self, following: _Piece) -> None:
+        self.width = self.width_with(following)
+        self.end = following.end
+        if self.only_headings:
+            self.heading = following.heading
+        self.only_headings = self.only_headings and following.only_headings
 
 
 def cut(page: PageText, segments: Sequence[Segment]) -> tuple[DraftChunk, ...]:
     """The chunks of `page`, in order; empty for a page without text."""
     pieces = [piece for segment in segments for piece in _pieces(page.text, segment)]
     boxes = LineBoxes(page)
-    return tuple(_chunk(page, boxes, group) for group in _join_small(_groups(pieces)))
+    return tuple(
+        DraftChunk(
+            page.page_no,
+            piece.start,
+            piece.end,
+            page.text[piece.start : piece.end],
+            piece.heading,
+            boxes.between(piece.start, piece.end),
+        )
+        for piece in _join_small(_packed(pieces))
+    )
 
 
 class LineBoxes:
@@ -63,10 +88,10 @@ def _pieces(text: str, segment: Segment) -> Iterator[_Piece]:
         return
     total = width(text[start:end])
     if total <= MAX_WIDTH:
-        yield _Piece(start, end, total, segment.heading, segment.is_heading)
+        yield _Piece(start, end, total, segment.heading, segment.is_heading, segment.is_heading)
         return
     for low, high in _packed_sentences(text, start, end):
-        yield _Piece(low, high, width(text[low:high]), segment.heading, False)
+        yield _Piece(low, high, width(text[low:high]), segment.heading, False, False)
 
 
 def _packed_sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
@@ -114,64 +139,51 @@ def _stop(text: str, start: int, end: int) -> int:
     return low
 
 
-def _groups(pieces: Sequence[_Piece]) -> Iterator[list[_Piece]]:
-    """Neighbours packed up to TARGET_WIDTH; a heading begins a new group unless only headings stand before it.
+def _packed(pieces: Sequence[_Piece]) -> Iterator[_Piece]:
+    """Neighbours joined up to TARGET_WIDTH; a heading begins anew unless only headings stand before it.
 
-    A page of at most TINY_PAGE_WIDTH (a slide, a title page) is one group.
+    A page of at most TINY_PAGE_WIDTH (a slide, a title page) becomes one piece.
     """
     if not pieces:
         return
-    if _span_width(pieces) <= TINY_PAGE_WIDTH:
-        yield list(pieces)
-        return
-    group = [pieces[0]]
+    whole_width = sum(p.width for p in pieces) + sum(b.start - a.end for a, b in pairwise(pieces))
+    is_tiny = whole_width <= TINY_PAGE_WIDTH
+    current = pieces[0]
     for piece in pieces[1:]:
-        only_headings = all(p.is_heading for p in group)
-        limit = MAX_WIDTH if _span_width(group) < SMALL_WIDTH else TARGET_WIDTH  # a heading keeps what is below it
-        if (piece.is_heading and not only_headings) or _span_width([*group, piece]) > limit:
-            yield group
-            group = []
-        group.append(piece)
-    yield group
+        limit = MAX_WIDTH if current.width < SMALL_WIDTH else TARGET_WIDTH  # a heading keeps what is below it
+        begins_section = piece.only_headings and not current.only_headings
+        if is_tiny or not (begins_section or current.width_with(piece) > limit):
+            current.join(piece)
+        else:
+            yield current
+            current = piece
+    yield current
 
 
-def _join_small(groups: Iterable[list[_Piece]]) -> Iterator[list[_Piece]]:
+def _join_small(pieces: Iterable[_Piece]) -> Iterator[_Piece]:
     """Small rests join a neighbour on the page when both together stay small enough."""
-    waiting: list[_Piece] = []
+    waiting: _Piece | None = None
     is_first = True
-    for group in groups:
-        if waiting and _may_join(waiting, group, is_first):
-            waiting = waiting + group
-            continue
-        if waiting:
+    for piece in pieces:
+        if waiting is None:
+            waiting = piece
+        elif _may_join(waiting, piece, is_first):
+            waiting.join(piece)
+        else:
             yield waiting
-            is_first = False
-        waiting = group
-    if waiting:
+            waiting, is_first = piece, False
+    if waiting is not None:
         yield waiting
 
 
-def _may_join(before: list[_Piece], group: list[_Piece], before_is_first: bool) -> bool:
+def _may_join(before: _Piece, piece: _Piece, before_is_first: bool) -> bool:
     """Rests join what they belong to; a section of its own joins a tiny one, or the running head of the page."""
-    if _span_width(before + group) > TARGET_WIDTH + SMALL_WIDTH:
+    if before.width_with(piece) > TARGET_WIDTH + SMALL_WIDTH:
         return False
-    smaller, larger = sorted((_span_width(before), _span_width(group)))
-    if group[0].is_heading:
-        is_running_head = before_is_first and _span_width(before) < RUNNING_HEAD_WIDTH
-        return is_running_head or larger < SMALL_WIDTH
-    return smaller < SMALL_WIDTH
-
-
-def _span_width(group: Sequence[_Piece]) -> float:
-    """The width from the first character to the last; white space between pieces counts 1 a character."""
-    gaps = group[-1].end - group[0].start - sum(p.end - p.start for p in group)
-    return gaps + sum(p.width for p in group)
-
-
-def _chunk(page: PageText, boxes: LineBoxes, group: list[_Piece]) -> DraftChunk:
-    start, end = group[0].start, group[-1].end
-    heading = next((p.heading for p in group if not p.is_heading), group[-1].heading)
-    return DraftChunk(page.page_no, start, end, page.text[start:end], heading, boxes.between(start, end))
+    if piece.begins_with_heading:
+        is_running_head = before_is_first and before.width < RUNNING_HEAD_WIDTH
+        return is_running_head or max(before.width, piece.width) < SMALL_WIDTH
+    return min(before.width, piece.width) < SMALL_WIDTH
 
 
 def _trim(text: str, start: int, end: int) -> tuple[int, int]:

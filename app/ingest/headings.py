@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 
 from app.ingest.lines import PrintedLine
 from app.ingest.segments import heading_path
@@ -26,38 +27,42 @@ class HeadingGuess:
     def __init__(self) -> None:
         self._chars_by_size: Counter[float] = Counter()
         self._bold_chars = 0
+        self._body_size_pt = 0.0
+        self._bold_is_rare = True
         self._stack: list[tuple[float, str]] = []  # (rank, text), outermost first, ranks falling
+        self.path = ""  # the headings in force, as one line
 
-    def learn(self, lines: list[PrintedLine]) -> None:
+    def learn(self, lines: Iterable[PrintedLine]) -> None:
         """Count the type sizes of one more page; the commonest is the body."""
         for line in lines:
             self._chars_by_size[line.size_pt] += len(line.text)
-            self._bold_chars += len(line.text) if line.bold else 0
+            if line.bold:
+                self._bold_chars += len(line.text)
+        if self._chars_by_size:
+            self._body_size_pt = self._chars_by_size.most_common(1)[0][0]
+        self._bold_is_rare = 4 * self._bold_chars < self._chars_by_size.total()
 
     def rank(self, line: PrintedLine) -> float:
         """0 for body text; else the heading's rank, higher = further out."""
-        text = line.text
-        if not (1 < len(text) <= _MAX_CHARS) or not line.upright or "\t" in text or not _WORD.search(text):
+        is_larger = line.size_pt >= _LARGER * self._body_size_pt
+        is_marked = line.bold and self._bold_is_rare and line.size_pt >= 0.95 * self._body_size_pt
+        if not (is_larger or is_marked) or not _may_be_heading(line):
             return 0.0
-        body = self._body_size_pt()
-        if line.size_pt >= _LARGER * body and not (_SENTENCE_END.search(text) and len(text) > _MAX_CHARS / 2):
+        ends_sentence = _SENTENCE_END.search(line.text) is not None
+        if is_larger and not (ends_sentence and len(line.text) > _MAX_CHARS / 2):
             return line.size_pt + (0.5 if line.bold else 0.0)
-        if line.bold and self._bold_is_rare() and (not _SENTENCE_END.search(text) or _NUMBERED.match(text)):
-            return line.size_pt + 0.5 if line.size_pt >= 0.95 * body else 0.0
+        if is_marked and (not ends_sentence or _NUMBERED.match(line.text)):
+            return line.size_pt + 0.5
         return 0.0
 
-    def enter(self, rank: float, text: str) -> str:
-        """Note a heading; the path that is now in force."""
+    def enter(self, rank: float, text: str) -> None:
+        """Note a heading: `path` ends with it from here on."""
         while self._stack and self._stack[-1][0] <= rank:
             self._stack.pop()
         self._stack = [*self._stack[: _MAX_DEPTH - 1], (rank, text)]
-        return self.path()
+        self.path = heading_path([text for _, text in self._stack])
 
-    def path(self) -> str:
-        return heading_path([text for _, text in self._stack])
 
-    def _body_size_pt(self) -> float:
-        return self._chars_by_size.most_common(1)[0][0] if self._chars_by_size else 0.0
-
-    def _bold_is_rare(self) -> bool:
-        return 4 * self._bold_chars < self._chars_by_size.total()
+def _may_be_heading(line: PrintedLine) -> bool:
+    text = line.text
+    return 1 < len(text) <= _MAX_CHARS and line.upright and "\t" not in text and _WORD.search(text) is not None

@@ -38,17 +38,15 @@ class LaidOutText:
 
 def lay_out(blocks: Sequence[PrintedBlock], headings: HeadingGuess) -> LaidOutText:
     """The page as text. `headings` learns from the page and is moved on by the headings on it."""
-    headings.learn([line for block in blocks for line in block.lines])
+    headings.learn(line for block in blocks for line in block.lines)
     page = _Composer(_Vocabulary(blocks))
     for paragraph in paragraphs(blocks, headings):
         if not page.has_room_for(paragraph):
             return page.finished(is_cut=True)
         start = page.add(paragraph)
         if paragraph.rank > 0:
-            path = headings.enter(paragraph.rank, " ".join(line.text for line in paragraph.lines))
-        else:
-            path = headings.path()
-        page.close_segment(start, path, paragraph.rank > 0)
+            headings.enter(paragraph.rank, " ".join(line.text for line in paragraph.lines))
+        page.close_segment(start, headings.path, paragraph.rank > 0)
     return page.finished(is_cut=False)
 
 

@@ -63,10 +63,10 @@ class PdfDocument:
         if is_unreadable(laid_out.text):
             laid_out = LaidOutText("", (), (), is_cut=False)
             problem = PageProblem(page_no, Reason(ErrorCode.PAGE_NO_TEXT, {"page": page_no, "font": "no unicode map"}))
-        elif not laid_out.text:
-            problem = PageProblem(page_no, Reason(ErrorCode.PAGE_NO_TEXT, {"page": page_no}))
         elif laid_out.is_cut:
             problem = PageProblem(page_no, Reason(ErrorCode.TOO_MUCH_TEXT, {"page": page_no}))
+        elif not laid_out.text:
+            problem = PageProblem(page_no, Reason(ErrorCode.PAGE_NO_TEXT, {"page": page_no}))
         page = PageText(page_no, self._label(page_no), width_pt, height_pt, laid_out.text, laid_out.lines)
         return SegmentedPage(page, laid_out.segments, problem)
 
