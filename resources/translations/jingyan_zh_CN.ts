@@ -415,7 +415,7 @@
             <translation>正在加载 {name}…</translation>
         </message>
         <message>
-            <source>starter</source>
+            <source>Starter model</source>
             <translation>入门模型</translation>
         </message>
         <message>
@@ -559,6 +559,10 @@
         <message>
             <source>Not found in the source</source>
             <translation>原文中未找到</translation>
+        </message>
+        <message>
+            <source>page {page_no} of {count}</source>
+            <translation>共 {count} 页中的第 {page_no} 页</translation>
         </message>
         <message>
             <source>Close the source</source>

@@ -54,9 +54,9 @@ def how_words(answer: Answer) -> str:
         parts.append(Plurals().passages(len(answer.passages)))
     if answer.images:
         parts.append(Plurals().images(answer.images))
-    if answer.model:
+    if answer.model and not answer.reading_mode:
         parts.append(answer.model)
-    if answer.timings.tokens_per_s:
+    if answer.timings.tokens_per_s and not answer.reading_mode:
         parts.append(
             translate("Answers", "{rate} tokens/s").format(rate=format_count(round(answer.timings.tokens_per_s, 1)))
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QFontMetrics
+from PySide6.QtGui import QFontMetrics, QResizeEvent
 from PySide6.QtWidgets import QPushButton, QWidget
 
 from app.core.values import Citation
@@ -16,7 +16,8 @@ from app.gui.ui import Ui
 from app.gui.widgets.basics import set_look, tooltip
 from app.gui.widgets.flow import FlowLayout
 
-_NAME_PX = 190
+_NAME_PX, _NAME_MIN_PX = 190, 48
+_PADDING_PX = 60  # borders, padding and the warning icon of a chip
 _QUOTE_CHARS = 280
 _ICON_PX = 14
 
@@ -53,6 +54,11 @@ class CitationChips(QWidget):
         for at, chip in enumerate(self._chips):
             chip.setChecked(at == position)
 
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        super().resizeEvent(event)
+        if event.size().width() != event.oldSize().width():
+            self._retranslate()
+
     def _clicked(self, position: int) -> None:
         self.set_current(position)
         self.clicked.emit(position)
@@ -60,11 +66,12 @@ class CitationChips(QWidget):
     def _retranslate(self) -> None:
         metrics = QFontMetrics(fonts.font(Type.SMALL))
         for citation, chip in zip(self._citations, self._chips, strict=True):
-            name = metrics.elidedText(citation.document_name, Qt.TextElideMode.ElideMiddle, _NAME_PX)
             where = page_place(citation.page_no, citation.page_label)
-            text = f"[{citation.marker}] {name} {where}"
-            if not citation.verified:
-                text += " · " + self.tr("not found in the source")
+            after = "" if citation.verified else " · " + self.tr("not found in the source")
+            around = metrics.horizontalAdvance(f"[{citation.marker}]  {where}{after}") + _PADDING_PX
+            room = min(_NAME_PX, max(_NAME_MIN_PX, self.width() - around))
+            name = metrics.elidedText(citation.document_name, Qt.TextElideMode.ElideMiddle, room)
+            text = f"[{citation.marker}] {name} {where}{after}"
             chip.setText(text.replace("&", "&&"))
             chip.setAccessibleName(f"{citation.marker}: {citation.document_name} {where}")
             chip.setToolTip(tooltip(_short(citation.quote)))

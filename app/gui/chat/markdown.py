@@ -17,7 +17,7 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
 from app.gui.chat.highlight import highlight
-from app.gui.theme.tokens import Colours
+from app.gui.theme.tokens import Colours, Space
 
 CITE_SCHEME = "cite"
 _MAX_MARKER_DIGITS = 3
@@ -111,12 +111,22 @@ class _Renderer(RendererHTML):
         token = tokens[idx]
         code = highlight(token.content.rstrip("\n"), token.info.strip().split(" ")[0], dark=self._colours.dark)
         return (
-            f'<table width="100%" cellpadding="10" cellspacing="0" bgcolor="{self._colours.code}">'
+            f'<table class="code" width="100%" cellpadding="10" cellspacing="0" bgcolor="{self._colours.code}">'
             f'<tr><td><pre style="margin:0;">{code}</pre></td></tr></table>'
         )
 
     def code_inline(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         return f'<code style="background-color:{self._colours.code};">{html.escape(tokens[idx].content)}</code>'
+
+    def blockquote_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        """A bar at the left, which QTextDocument only draws for table cells."""
+        return (
+            '<table class="quote" width="100%" cellspacing="0" cellpadding="0"><tr>'
+            f'<td style="border-left:3px solid {self._colours.accent};padding-left:{int(Space.M)}px;">'
+        )
+
+    def blockquote_close(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        return "</td></tr></table>"
 
     def table_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         return '<table class="grid" cellspacing="0" cellpadding="6">'

@@ -16,7 +16,7 @@ def document_style(colours: Colours) -> str:
         h1 {{ font-size: {Type.TITLE}px; }} h2 {{ font-size: {Type.TITLE - 1}px; }}
         h3 {{ font-size: {Type.READING}px; }}
         h4, h5, h6 {{ font-size: {Type.BODY}px; }}
-        blockquote {{ color: {colours.muted}; margin-left: {Space.L}px; margin-right: 0; }}
+        table.quote, table.code {{ margin-top: {Space.XS}px; margin-bottom: {Space.M}px; }}
         a {{ color: {colours.accent}; }}
         pre, code {{ font-family: {mono}; font-size: {Type.SMALL}px; }}
         table.grid {{ margin-top: {Space.XS}px; margin-bottom: {Space.M}px; }}

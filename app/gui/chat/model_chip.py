@@ -68,8 +68,7 @@ class ModelChip(QPushButton):
         if self._loading:
             text = self.tr("Loading {name}…").format(name=self._short(self._loading))
         elif self._model is not None:
-            kind = self.tr("starter") if self._model.starter else ""
-            text = self._short(self._model.name) + (f" · {kind}" if kind else "")
+            text = self.tr("Starter model") if self._model.starter else self._short(self._model.name)
         else:
             text = self.tr("Starting…") if self._starting else self.tr("No model")
         self.setText(text.replace("&", "&&"))

@@ -26,6 +26,7 @@ class Transcript(QScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._inside = QWidget()
         self._inside.setObjectName("transcript")
+        self._inside.setMinimumSize(1, 1)  # else its height is that of the narrowest wrapping, with a gap below
         self._column = QWidget()
         self._column.setMaximumWidth(CHAT_COLUMN_PX)
         self._turns = QVBoxLayout(self._column)

@@ -11,10 +11,10 @@ from app.gui.documents.words import problem_reason, state_icon, state_name
 from app.gui.plurals import Plurals
 from app.gui.theme.tokens import Space
 from app.gui.ui import Ui
-from app.gui.widgets.basics import IconLabel, label, set_gaps
+from app.gui.widgets.basics import IconLabel, label, set_gaps, set_look
 from app.wording import format_size
 
-_WIDTH_PX = 380
+_WIDTH_PX = 420
 _PROBLEMS_MAX_PX = 260
 _PROBLEMS_SHOWN = 200  # a list of widgets; more would take visible time, and nobody reads them one by one
 
@@ -126,7 +126,7 @@ class DetailsPopover(QFrame):
 
     def _button(self, row: QHBoxLayout, words: str, signal: SignalInstance) -> None:
         button = QPushButton(words)
-        button.setProperty("look", "small")
+        set_look(button, "small")
         button.clicked.connect(self.close)
         button.clicked.connect(signal)
         row.addWidget(button)

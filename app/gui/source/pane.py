@@ -94,10 +94,7 @@ class SourcePane(QWidget):
     def _describe(self, place: Place) -> None:
         self._name.setText(place.document_name)
         self._name.setAccessibleName(self.tr("Source: {name}").format(name=place.document_name))
-        words = page_place(place.page_no, place.page_label)
-        if self._page_count and not place.page_label.startswith("line"):
-            words = self.tr("{place} of {count}").format(place=words, count=self._page_count)
-        self._where.setText(words)
+        self._where.setText(self._where_words(place))
         from_answer = place.marker > 0
         self._counter.setText(f"{self._at + 1} / {len(self._places)}" if from_answer else "")
         self._counter.setVisible(from_answer)
@@ -113,6 +110,15 @@ class SourcePane(QWidget):
             self.tr("Found word for word on this page") if place.verified else self.tr("Not found in the source")
         )
         self._retranslate_steps(from_answer)
+
+    def _where_words(self, place: Place) -> str:
+        words = page_place(place.page_no, place.page_label)
+        if not self._page_count or place.page_label.startswith("line"):
+            return words
+        if place.page_label in ("", str(place.page_no)):
+            return self.tr("{place} of {count}").format(place=words, count=self._page_count)
+        counted = self.tr("page {page_no} of {count}").format(page_no=place.page_no, count=self._page_count)
+        return f"{words} · {counted}"  # the printed label and the count differ: "p. iv · page 6 of 120"
 
     def _show_image(self, place: Place, image: PageImage) -> None:
         if place is self.place:

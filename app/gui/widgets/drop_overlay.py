@@ -32,7 +32,7 @@ class DropOverlay(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         veil = QColor(colours.surface)
-        veil.setAlpha(232)
+        veil.setAlpha(244)
         painter.fillRect(self.rect(), veil)
         frame = QRectF(self.rect()).adjusted(Space.XL, Space.XL, -Space.XL, -Space.XL)
         painter.setPen(QPen(QColor(colours.accent), 2, Qt.PenStyle.DashLine))

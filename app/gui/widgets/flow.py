@@ -39,13 +39,12 @@ class FlowLayout(QLayout):
         self._place(rect, move=True)
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        return self.minimumSize()
+        hints = [item.sizeHint() for item in self._items]
+        return QSize(sum(hint.width() + self._gap for hint in hints), max((hint.height() for hint in hints), default=0))
 
     def minimumSize(self) -> QSize:  # noqa: N802 - Qt's name
-        size = QSize()
-        for item in self._items:
-            size = size.expandedTo(item.minimumSize())
-        return size
+        """Any width will do: items are narrowed to it."""
+        return QSize(1, max((item.sizeHint().height() for item in self._items), default=0))
 
     def _place(self, rect: QRect, *, move: bool) -> int:
         x, y, line_height = rect.x(), rect.y(), 0
