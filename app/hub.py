@@ -42,6 +42,7 @@ def start_log(path: Path) -> None:
     except OSError:
         handler = logging.NullHandler()
     handler.setFormatter(PrivateFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.raiseExceptions = False  # a full disk must not print tracebacks over the user's answer
     _log.addHandler(handler)
     _log.setLevel(logging.INFO)
     _log.propagate = False

@@ -175,7 +175,7 @@ class LibraryService:
         except Exception:
             # The edge of this thread: a bug in one file's reading must not stop the reading of the others.
             log.exception("reading failed")
-            self._refuse(task.document_id, Reason(ErrorCode.DOCUMENT_BROKEN))
+            self._end_early(task.document_id, Reason(ErrorCode.DOCUMENT_BROKEN))
         finally:
             self._running = None
             with self._idle:
@@ -202,7 +202,7 @@ class LibraryService:
                 self._passwords[task.document_id] = task.password
         except JingyanError as error:
             if error.code not in (ErrorCode.CANCELLED, ErrorCode.DOCUMENT_NOT_THERE):
-                self._refuse(task.document_id, error.reason)
+                self._end_early(task.document_id, error.reason)
 
     def _is_unchanged(self, document: Document, sha256: str) -> bool:
         """Added again with the same content and pages already there: nothing to read."""
@@ -229,11 +229,16 @@ class LibraryService:
         self._report(twin)
         return True
 
-    def _refuse(self, document_id: DocumentId, reason: Reason) -> None:
+    def _end_early(self, document_id: DocumentId, reason: Reason) -> None:
+        """Nothing of it is usable, or, when pages had been saved before it failed, not all of it."""
+
+        def step() -> Document:
+            usable = self._library.document(document_id).pages_read > 0 and reason.code is not ErrorCode.NO_TEXT
+            state = DocumentState.PARTIAL if usable else DocumentState.REFUSED
+            return self._library.finish(document_id, state, _whole(reason))
+
         try:
-            self._report(
-                self._thread.run(lambda: self._library.finish(document_id, DocumentState.REFUSED, _whole(reason)))
-            )
+            self._report(self._thread.run(step))
         except JingyanError as error:
             log.warning("could not record a refusal: %s", error.code)
 

@@ -14,7 +14,7 @@ from app.core.values import Box, DocumentKind, DraftChunk, PageImage, PageProble
 
 @dataclass
 class FakeReader:
-    """Content is UTF-8; form feeds divide pages; a page "!broken" fails; "!locked" content wants "secret"."""
+    """Content is UTF-8; form feeds divide pages; a page "!broken" fails, at "!dies" the reader dies; "!locked" content wants "secret"."""
 
     read_names: list[str] = field(default_factory=list)
     gate: threading.Event | None = None  # when set, waits for it before each page
@@ -26,8 +26,6 @@ class FakeReader:
         text = content.decode()
         if text.startswith("!locked") and password != "secret":
             raise JingyanError(ErrorCode.PASSWORD_NEEDED, name=name)
-        if text.startswith("!dies"):
-            raise JingyanError(ErrorCode.READER_DIED)
         pages = text.split("\f")
         yield DocumentOpened(DocumentKind.TEXT, name, len(pages))
         for page_no, page in enumerate(pages, 1):
@@ -35,6 +33,8 @@ class FakeReader:
                 self.gate.wait(10)
             if cancel:
                 cancel.raise_if_cancelled()
+            if page == "!dies":
+                raise JingyanError(ErrorCode.READER_DIED)
             if page == "!broken":
                 yield PageProblem(page_no, Reason(ErrorCode.PAGE_BROKEN))
                 continue

@@ -64,6 +64,14 @@ def test_failure_of_one_file_leaves_the_others(bench: Bench) -> None:
     assert [d.state for d in bench.library.documents()] == [DocumentState.REFUSED, DocumentState.READY]
 
 
+def test_pages_read_before_the_end_stay_usable(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.services.reading_job.SAVE_EVERY_PAGES", 1)
+    document = bench.add("a.txt", "first page\f!dies\flast page")
+    assert document.state is DocumentState.PARTIAL
+    assert [(p.page_no, p.reason.code) for p in document.problems] == [(0, ErrorCode.READER_DIED)]
+    assert bench.library.search("first", 3)
+
+
 def test_locked_document_is_read_after_retry_with_the_password(bench: Bench) -> None:
     document = bench.add("locked.txt", "!locked inside")
     assert document.problems[0].reason.code is ErrorCode.PASSWORD_NEEDED
