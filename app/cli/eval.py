@@ -31,7 +31,7 @@ from app.workers.ingest_client import ReaderClient
 
 ALL_DOCUMENTS = "pages, all documents"
 GIVEN_DOCUMENT = "pages, right document given"
-_PROGRESS_EVERY = 100
+_PROGRESS_EVERY = 500
 
 file_path = click.Path(path_type=Path)
 

@@ -38,6 +38,13 @@ STOP_WORDS = frozenset(
 )
 """English function and question words: they say nothing about what a passage is about."""
 
+FUNCTION_PAIR_WEIGHT = 0.3  # 0.2 to 0.6 do equally well on validation, dropping them or 1.0 worse
+
+_CHINESE_QUESTION_WORDS = re.compile(
+    "为什么|什么样|什么|怎么样|怎么|怎样|如何|哪一|哪些|哪个|哪里|哪儿|哪种|哪位|哪年|多少|为何|何时|何地|何处|请问"
+)
+_FUNCTION_CHARACTERS = frozenset("是有的了在于被由谁哪几吗呢")
+
 
 def fold(text: str) -> str:
     """`text` as space-separated index terms, in reading order, repeated as often as they occur."""
@@ -45,13 +52,22 @@ def fold(text: str) -> str:
 
 
 def query_terms(question: str) -> Mapping[str, float]:
-    """The terms of a question that search, each with weight 1; inflections of one word count once.
+    """The terms of a question that search, with their weights; inflections of one word count once.
 
-    English stop words are left out unless nothing else is there.
+    Left out are English stop words and Chinese question words, unless nothing else is there. Chinese pairs with a
+    function character weigh less: most of them, like the second pair of "它的主人", are no words at all.
     """
-    by_stem = {stem(t): t for t in reversed(tuple(_terms(question)))}
-    terms = tuple(reversed(by_stem.values()))
-    return dict.fromkeys([t for t in terms if t not in STOP_WORDS] or terms, 1.0)
+    terms = _distinct(_CHINESE_QUESTION_WORDS.sub(" ", normalise(question))) or _distinct(question)
+    said = [t for t in terms if t not in STOP_WORDS] or terms
+    return {t: 1.0 if _FUNCTION_CHARACTERS.isdisjoint(t) else FUNCTION_PAIR_WEIGHT for t in said}
+
+
+def _distinct(text: str) -> list[str]:
+    """In reading order, the first form of each stem."""
+    by_stem: dict[str, str] = {}
+    for term in _terms(text):
+        by_stem.setdefault(stem(term), term)
+    return list(by_stem.values())
 
 
 def _terms(text: str) -> Iterator[str]:
