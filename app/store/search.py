@@ -51,7 +51,7 @@ def _expressions(terms: Mapping[str, float]) -> dict[str, float]:
     """FTS5 expression -> weight, for terms that can match and count."""
     quoted = ((term.replace("\0", " ").replace('"', '""'), weight) for term, weight in terms.items())
     # the first NUL would end the expression
-    return {f'"{term}"': weight for term, weight in quoted if weight > 0 and term.strip()}
+    return {f'"{term}"': weight for term, weight in quoted if weight > 0}
 
 
 def _most_telling(database: Database, expressions: Mapping[str, float]) -> dict[str, float]:
