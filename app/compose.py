@@ -14,7 +14,7 @@ from app.core.paths import DataPaths, data_paths, resources, starter_models
 from app.core.values import Document
 from app.index.dictionary import Dictionary
 from app.index.search import SearchIndex
-from app.index.terms import fold
+from app.index.terms import FOLD_VERSION, fold
 from app.secrets import AskPassphrase, choose_vault, library_key
 from app.services.asking import AskingOptions, AskingService
 from app.services.evidence import EvidenceCollector
@@ -37,7 +37,7 @@ STARTER_FILE = "text.gguf"
 class Launch:
     """What this run is. `in_memory` keeps nothing. `model`: a GGUF instead of the one in the settings.
 
-    `with_model` False: for runs that never ask; nothing is loaded.
+    `on_new_key` gets the recovery code of a new library, to be shown once. `with_model` False: for runs that never ask; nothing is loaded.
     """
 
     in_memory: bool = False
@@ -45,6 +45,7 @@ class Launch:
     with_model: bool = True
     settings: SettingsFile | None = None
     ask_passphrase: AskPassphrase | None = None
+    on_new_key: Callable[[str], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,8 @@ def _open_store(launch: Launch, paths: DataPaths) -> EncryptedLibrary:
     if launch.in_memory:
         return in_memory_library(fold)
     vault = choose_vault(paths, launch.ask_passphrase)
-    return open_library(paths.library, library_key(vault, paths.library), fold=fold)
+    key = library_key(vault, paths.library, on_new_key=launch.on_new_key)
+    return open_library(paths.library, key, fold=fold, fold_version=FOLD_VERSION)
 
 
 def key_place(paths: DataPaths) -> str:

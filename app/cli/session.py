@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from app.cli.output import known_errors
+from app.cli.output import known_errors, note
 from app.compose import Jingyan, Launch, open_jingyan
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -26,7 +26,15 @@ def session(*, in_memory: bool = False, model: Path | None = None, with_model: b
     """A running Jingyan; known errors end the command with a sentence."""
     ask = _ask_passphrase if sys.stdin.isatty() else None
     with known_errors():
-        jingyan = open_jingyan(Launch(in_memory=in_memory, model=model, with_model=with_model, ask_passphrase=ask))
+        jingyan = open_jingyan(
+            Launch(
+                in_memory=in_memory,
+                model=model,
+                with_model=with_model,
+                ask_passphrase=ask,
+                on_new_key=_show_recovery_code,
+            )
+        )
         try:
             yield jingyan
         finally:
@@ -37,3 +45,7 @@ def _ask_passphrase(choose_new: bool) -> str:
     text = "Choose a passphrase for the library" if choose_new else "Passphrase of the library"
     answer: str = click.prompt(text, hide_input=True, confirmation_prompt=choose_new, err=True)
     return answer
+
+
+def _show_recovery_code(code: str) -> None:
+    note(f"A new library was made. Keep this recovery code where only you find it; it is shown only now:\n  {code}")

@@ -110,10 +110,13 @@ class LibraryService:
             self._index.remove(self._library.remove(document_id))
 
         self._thread.run(step)
+        self._passwords.pop(document_id, None)
         self._subscribers.tell(DocumentRemoved(document_id))
+        self._thread.submit(self._tidy)
 
     def resume(self, interrupted: Sequence[DocumentId]) -> None:
         """Read again what an earlier run left unfinished, and embed chunks that have no vector yet."""
+        self._thread.submit(self._tidy)
         self._tasks.put(_CatchUp())
         for document_id in interrupted:
             self._enqueue(_Task(document_id, ""))
@@ -181,6 +184,16 @@ class LibraryService:
             with self._idle:
                 self._open_tasks -= 1
                 self._idle.notify_all()
+
+    def _tidy(self) -> None:
+        """Erase what removed documents left behind, in short steps between those that somebody waits for."""
+        try:
+            more = self._library.tidy()
+        except JingyanError as error:
+            log.warning("tidying stopped: %s", error.code)
+            return
+        if more and not self._closing.is_set():
+            self._thread.submit(self._tidy)
 
     def _catch_up_vectors(self) -> None:
         try:

@@ -5,7 +5,6 @@ Steps are meant to stay under 100 ms; nobody waits for a child inside a step. Cl
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
@@ -18,7 +17,6 @@ T = TypeVar("T")
 class LibraryThread:
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="library")
-        self._thread: threading.Thread | None = None
 
     def submit(self, step: Callable[[], T]) -> Future[T]:
         try:

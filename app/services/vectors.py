@@ -46,9 +46,11 @@ class VectorSink:
     def catch_up(self, embedder: Embedder, stopped: Callable[[], bool]) -> int:
         """Embed chunks that have no vector yet (an earlier run ended before). Returns how many."""
         done = 0
-        while not stopped() and (chunks := self._thread.run(
-            lambda: self._library.chunks_without_vector(embedder.fingerprint, CATCH_UP_BATCH)
-        )):
+        while not stopped() and (
+            chunks := self._thread.run(
+                lambda: self._library.chunks_without_vector(embedder.fingerprint, CATCH_UP_BATCH)
+            )
+        ):
             self.add(embedder, chunks)
             done += len(chunks)
         return done
