@@ -7,6 +7,7 @@ a hostile file: run it inside the ingest child. Foreign errors leave here as Jin
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -30,6 +31,7 @@ _MAX_TITLE_CHARS = 300
 _MAX_LABEL_CHARS = 40
 _WORD_PROCESSOR_PREFIXES = ("Microsoft Word - ", "Microsoft PowerPoint - ", "Microsoft Excel - ")
 _PDF_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, KeyError, pymupdf.mupdf.FzErrorBase)
+_OUT_OF_MEMORY = re.compile(r"alloc.*failed")  # MuPDF tells it in words only: "code=2: calloc (4104 x 1 bytes) failed"
 
 pymupdf.TOOLS.mupdf_display_errors(False)
 pymupdf.TOOLS.mupdf_display_warnings(False)
@@ -142,7 +144,7 @@ def _label_rules(document: pymupdf.Document) -> list[tuple[int, str]]:
 
 @contextmanager
 def _as_jingyan_error(code: ErrorCode, **facts: int) -> Iterator[None]:
-    """What MuPDF raises becomes `code`."""
+    """What MuPDF raises becomes `code`; with the fact `memory` when there was not enough: this process is spoilt."""
     try:
         yield
     except JingyanError:
@@ -150,4 +152,6 @@ def _as_jingyan_error(code: ErrorCode, **facts: int) -> Iterator[None]:
     except MemoryError as e:
         raise JingyanError(code, **facts, memory="short") from e
     except _PDF_ERRORS as e:
+        if _OUT_OF_MEMORY.search(str(e)):
+            raise JingyanError(code, **facts, memory="short") from e
         raise JingyanError(code, **facts) from e

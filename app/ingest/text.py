@@ -57,6 +57,8 @@ class TextDocument:
 
 def plain_text(content: bytes) -> str:
     """`content` decoded and cleaned, every line end a newline."""
+    if len(content) > 4 * MAX_DOCUMENT_TEXT_CHARS:  # no encoding takes more bytes for a character
+        raise JingyanError(ErrorCode.TOO_MUCH_TEXT, limit=MAX_DOCUMENT_TEXT_CHARS)
     text = clean(_LINE_ENDS.sub("\n", decode(content)))
     if len(text) > MAX_DOCUMENT_TEXT_CHARS:
         raise JingyanError(ErrorCode.TOO_MUCH_TEXT, chars=len(text), limit=MAX_DOCUMENT_TEXT_CHARS)

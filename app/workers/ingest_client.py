@@ -71,7 +71,6 @@ class ReaderClient:
         cancel = cancel or CancelToken()
         with self._readers.take(cancel) as seat:
             yield from _Reading(seat, name, content, password, cancel, self._timeouts).events()
-            seat.document_done()
 
     def render(self, name: str, content: bytes, page_no: int, width_px: int, *, password: str = "") -> PageImage:
         """The page as a picture. Raises what `read` raises, and PAGE_NOT_THERE, PAGE_BROKEN or PAGE_TIMED_OUT."""
@@ -89,7 +88,6 @@ class ReaderClient:
                 if e.code in _DIED:
                     raise JingyanError(_code_of_page(e.code), page=page_no) from e
                 raise
-            seat.document_done()
             return image
 
     def protection(self) -> Protection:

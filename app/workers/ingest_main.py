@@ -6,12 +6,16 @@ document does to this process, the parent checks all that leaves it and starts a
 
 from __future__ import annotations
 
+import os
+
 from app.core.errors import ErrorCode, JingyanError
 from app.core.limits import MAX_FILE_BYTES
 from app.ingest.pdf import PdfDocument
 from app.ingest.reading import OpenDocument, open_document, read_page
 from app.workers.child import Call, HandlerResult, serve
 from app.workers.ingest_wire import WireImage, WireMissingPage, WireOpened, pack_page, wire_problem
+
+EXIT_OUT_OF_MEMORY = 65
 
 
 class _Desk:
@@ -52,6 +56,8 @@ class _Desk:
             try:
                 page, problem = read_page(document, page_no)
             except JingyanError as e:
+                if "memory" in e.reason.facts:
+                    os._exit(EXIT_OUT_OF_MEMORY)  # later pages would fail too; the parent goes on in a fresh child
                 call.emit("missing", WireMissingPage(page_no, wire_problem(e.reason)))
             else:
                 call.emit("page", *pack_page(page, problem))

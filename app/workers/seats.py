@@ -42,7 +42,7 @@ class Seat:
             self.holds = ""
         return self._child
 
-    def document_done(self) -> None:
+    def recycle(self) -> None:
         """Count a use; a child that served often enough or grew too large is let go."""
         self._uses += 1
         if self._child is not None and (self._uses >= MAX_USES or _resident_bytes(self._child.pid) > MAX_IDLE_BYTES):
@@ -82,6 +82,7 @@ class Seats:
                 seat.discard()
             raise
         finally:
+            seat.recycle()
             with self._changed:
                 self._free.append(seat)
                 if self._closed:
