@@ -18,7 +18,8 @@ from pathlib import Path
 PACKAGING = Path(__file__).resolve().parents[2] / "packaging"
 
 DRIVER = """
-import sys, pathlib, shutil, venv
+import sys, pathlib, shutil, signal, venv
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs with Ctrl+C ignored
 sys.path.insert(0, sys.argv[1])
 from installer import commands, debian
 
