@@ -67,9 +67,10 @@ def retrieval(passage_files: tuple[Path, ...], question_files: tuple[Path, ...],
 @click.option("--questions", "question_file", required=True, type=file_path)
 @json_option
 def pages(root: Path, question_file: Path, as_json: bool) -> None:
-    """Find a page that answers each question: among all documents read, and in the right document alone."""
-    questions = read_page_questions(question_file)
-    names = sorted({d for q in questions for d in q.documents} | {d for q in questions for d, _ in q.pages})
+    """Find a page that answers each question: among all documents of the file, and in the right document alone."""
+    all_questions = read_page_questions(question_file)
+    names = sorted({d for q in all_questions for d in (*q.documents, *(name for name, _ in q.pages))})
+    questions = [q for q in all_questions if q.pages]
     with _bench() as bench:
         note(f"reading {len(names)} documents")
         documents = dict(zip(names, bench.add_files([root / name for name in names]), strict=True))

@@ -27,7 +27,7 @@ _ACROSS = (("zh", "en", "zh question, en passage"), ("en", "zh", "en question, z
 
 @dataclass(frozen=True, slots=True)
 class PageQuestion:
-    """A question, the documents it is about, and the pages (document, page_no) that answer it."""
+    """A question, the documents it is about, and the pages (document, page_no) that answer it; none when unknown."""
 
     text: str
     documents: tuple[str, ...]
@@ -44,8 +44,8 @@ def read_questions(path: Path, places: Mapping[str, Place]) -> tuple[KnownQuesti
 
 
 def read_page_questions(path: Path) -> tuple[PageQuestion, ...]:
-    """Questions that can be answered and whose evidence names pages."""
-    return _parsed(path, _page_questions_of)
+    """Every question of the file; those that cannot be answered or name no page have no `pages`."""
+    return _parsed(path, lambda row: [_page_question(row)])
 
 
 def _questions_of(row: Row, group: str, places: Mapping[str, Place]) -> Iterator[KnownQuestion]:
@@ -58,10 +58,10 @@ def _questions_of(row: Row, group: str, places: Mapping[str, Place]) -> Iterator
             yield KnownQuestion(name, _text(row, f"question_{asked}"), frozenset({place}))
 
 
-def _page_questions_of(row: Row) -> Iterator[PageQuestion]:
+def _page_question(row: Row) -> PageQuestion:
     pages = tuple((_text(e, "doc"), int(e["page0"]) + 1) for e in row["evidence"] if "page0" in e)
-    if pages and row.get("answerable", True):
-        yield PageQuestion(_text(row, "question"), tuple(map(str, row["docs"])), pages)
+    answered = pages if row.get("answerable", True) else ()
+    return PageQuestion(_text(row, "question"), tuple(map(str, row["docs"])), answered)
 
 
 def _parsed(path: Path, parse: Callable[[Row], Iterable[T]]) -> tuple[T, ...]:
