@@ -14,9 +14,11 @@ from pathlib import Path
 from app.core.cancel import CancelToken
 from app.core.events import GenerationEnded, GenerationEvent, PromptProgress
 from app.core.values import EndReason, Message, ModelInfo, Role, Sampling, Timings
+from app.engine.binding import AbortFlag
 from app.engine.decoding import Decoder
 from app.engine.load import load_model
 from app.engine.machine import Machine
+from app.engine.vocabulary import Vocabulary
 
 _TURN_POLL_S = 0.05  # how soon a waiting question notices that it was cancelled
 _SIGN_OF_LIFE_S = 5.0  # a waiting question says so, or its asker would think that the engine hangs
@@ -43,6 +45,15 @@ class ChatSession:
     @property
     def info(self) -> ModelInfo:
         return self._model.info
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self._model.vocabulary
+
+    @property
+    def abort_flag(self) -> AbortFlag:
+        """Set, it stops the computation in progress; a cancelled token sets it."""
+        return self._model.abort
 
     @property
     def generated_tokens(self) -> int:

@@ -26,6 +26,7 @@ MAX_TEMPLATE_CHARS = 128 * 1024  # six times the longest one in use
 MAX_OUTPUT_CHARS = 16 * 1024 * 1024  # a 128k-token context is about 0.6 M characters
 MAX_STEPS = 2_000_000  # traced lines; a 200-message conversation takes about 20,000
 MAX_SECONDS = 5.0
+WATCHDOG_S = 20.0
 MAX_ITEMS = 100_000  # values inside a list or mapping that is printed; lists that hold lists grow as powers
 
 _FILTERS = frozenset(
@@ -73,14 +74,14 @@ class _Bounded:
     """Counts the lines this thread runs inside the block; refuses when there are too many or it takes too long.
 
     One operation in C that does not come back (comparing two lists that hold themselves a thousandfold) cannot be
-    refused: after four times MAX_SECONDS a watchdog thread ends the process, which is the engine child.
+    refused: after WATCHDOG_S a watchdog thread ends the process, which is the engine child.
     """
 
     def __enter__(self) -> None:
         self._steps = 0
         self._deadline = time.monotonic() + MAX_SECONDS
         self._before = sys.gettrace()
-        faulthandler.dump_traceback_later(4 * MAX_SECONDS, exit=True, file=2)
+        faulthandler.dump_traceback_later(WATCHDOG_S, exit=True, file=2)
         sys.settrace(self._trace)
 
     def __exit__(self, *_: object) -> None:
@@ -134,16 +135,28 @@ class _Environment(ImmutableSandboxedEnvironment):
             raise TemplateRefusedError("operator")  # "text" * n, "text" % x and powers: no chat template needs them
         return left * right if operator == "*" else left % right
 
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        _check_method(obj, attribute)
+        return super().getattr(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        _check_method(obj, argument)
+        return super().getitem(obj, argument)
+
     def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805 - as in Jinja
         owner, name = getattr(__obj, "__self__", None), getattr(__obj, "__name__", "")
         if isinstance(owner, str | bytes):
-            if name in _REFUSED_TEXT_METHODS:
-                raise TemplateRefusedError("text method")
             if name == "replace":
                 return _replace(owner, *args, **kwargs)
             if name == "join":
                 return _join(list(args[0]), owner)
         return super().call(__context, __obj, *args, **kwargs)
+
+
+def _check_method(owner: object, name: object) -> None:
+    """Refused when it is got, not when it is called: Jinja wraps `format` on the way."""
+    if isinstance(owner, str | bytes) and name in _REFUSED_TEXT_METHODS:
+        raise TemplateRefusedError("text method")
 
 
 def _check_length(length: int) -> None:

@@ -39,7 +39,7 @@ class Vocabulary:
             token for token in range(self.size) if llama.llama_vocab_is_eog(pointer, token)
         ) | {token for token, attributes, text in special if attributes & _CONTROL and text in _TURN_MARKERS}
         self._marker_words = sorted({text for _, attributes, text in special if _is_marker(attributes, text)})
-        self._marker = _marker_pattern(self._marker_words)
+        self._marker = marker_pattern(self._marker_words)
         # Digits only: no template filter (case, escaping, JSON) changes them. Random: no document can hold it.
         self._cut = str(secrets.randbits(192)).zfill(58)
 
@@ -117,7 +117,7 @@ def _is_marker(attributes: int, text: str) -> bool:
     return len(text) > 2 and not text.isspace()
 
 
-def _marker_pattern(words: Sequence[str]) -> re.Pattern[str] | None:
+def marker_pattern(words: Sequence[str]) -> re.Pattern[str] | None:
     """Matches the first character of each marker word, also of words that overlap."""
     if not words:
         return None

@@ -20,9 +20,17 @@ import psutil
 
 from app.core.cancel import CancelToken
 from app.core.errors import ErrorCode, JingyanError, Reason
-from app.core.events import EngineRestarted, GenerationEvent, ModelEvent, ModelFailed, ModelLoading, ModelReady
+from app.core.events import (
+    EngineRestarted,
+    GenerationEnded,
+    GenerationEvent,
+    ModelEvent,
+    ModelFailed,
+    ModelLoading,
+    ModelReady,
+)
 from app.core.paths import starter_models
-from app.core.values import Message, ModelInfo, Sampling
+from app.core.values import EndReason, Message, ModelInfo, Sampling, Timings
 from app.engine.machine import Machine
 from app.workers.engine_unit import EngineUnit, ModelFile, start_unit
 from app.workers.engine_wire import WireEmbedder
@@ -38,6 +46,7 @@ T = TypeVar("T")
 EMBED_BLOCK_TEXTS = 1_024  # one call's worth: 1 MiB of vectors, a third of a second
 _WAIT_STEP_S = 0.1  # how soon someone who waits for a restart notices a cancel
 _DIED = (ErrorCode.ENGINE_DIED, ErrorCode.ENGINE_TIMED_OUT)
+_DIED_UNHEARD = GenerationEnded(EndReason.DIED, Timings())
 
 
 def _ignore(event: ModelEvent) -> None:
@@ -87,9 +96,7 @@ class EngineClient:
             try:
                 unit = self._start(file, cancel)
             except JingyanError as error:
-                if not self._would_fit_alone(error):
-                    raise
-                unit = self._start_in_place(file, cancel)
+                unit = self._start_in_place(file, cancel, error)
             self._adopt(unit, file)
             with self._changed:
                 self._record.forgive()
@@ -97,14 +104,21 @@ class EngineClient:
             return unit.model
 
     def count_tokens(self, texts: Sequence[str]) -> tuple[int, ...]:
-        with self._lease(with_model=True) as unit:
-            return unit.count_tokens(texts)
+        return self._with_retry(lambda unit: unit.count_tokens(texts), with_model=True)
 
     def generate(
         self, messages: Sequence[Message], sampling: Sampling, *, cancel: CancelToken | None = None
     ) -> Iterator[GenerationEvent]:
         """See ChatEngine.generate. Raises MODEL_MISSING, CONTEXT_TOO_LONG, or why the engine cannot be started."""
         token = cancel or CancelToken()
+        with self._lease(with_model=True, cancel=token) as unit:
+            events = unit.generate(messages, sampling, token)
+            first = next(events)
+            if first != _DIED_UNHEARD:
+                yield first
+                yield from events
+                return
+        # It was dead before it took the question, which we had not noticed yet.
         with self._lease(with_model=True, cancel=token) as unit:
             yield from unit.generate(messages, sampling, token)
 
@@ -142,14 +156,14 @@ class EngineClient:
             self._embedder = self._with_retry(lambda unit: unit.embedder(self._embedder_folder))
         return self._embedder
 
-    def _with_retry(self, ask: Callable[[EngineUnit], T]) -> T:
+    def _with_retry(self, ask: Callable[[EngineUnit], T], *, with_model: bool = False) -> T:
         try:
-            with self._lease(with_model=False) as unit:
+            with self._lease(with_model=with_model) as unit:
                 return ask(unit)
         except JingyanError as error:
             if error.code not in _DIED or self._closed.is_set():
                 raise
-        with self._lease(with_model=False) as unit:
+        with self._lease(with_model=with_model) as unit:
             return ask(unit)
 
     # ---- taking down -----------------------------------------------------------------------------
@@ -208,79 +222,85 @@ class EngineClient:
     def _adopt(self, unit: EngineUnit, file: ModelFile | None) -> None:
         """Make `unit` the one in use; the old one ends with its last user."""
         with self._changed:
-            old, self._unit = self._unit, unit
-            if file is not None:
-                self._file = file
-            if old is not None:
-                old.retired = True
-            closes = [old] if old is not None and old.users == 0 else []
-            if self._closed.is_set():
-                self._unit = None
-                closes.append(unit)
-            self._changed.notify_all()
-        for one in closes:
-            one.close()
+            useless = self._put(unit, file)
+        if useless is not None:
+            useless.close()  # never under the lock: its reader thread may be waiting for it in _on_exit
+
+    def _replace(self, before: EngineUnit | None, unit: EngineUnit, file: ModelFile | None) -> bool:
+        """Adopt a restarted `unit`, unless a load() put another one in place of `before` meanwhile."""
+        with self._changed:
+            superseded = self._unit is not before
+            useless = unit if superseded else self._put(unit, file)
+        if useless is not None:
+            useless.close()
+        return not superseded
+
+    def _put(self, unit: EngineUnit, file: ModelFile | None) -> EngineUnit | None:
+        """Under the lock. The unit that nobody uses any more, for the caller to close."""
+        if self._closed.is_set():
+            return unit
+        old, self._unit = self._unit, unit
+        if file is not None:
+            self._file = file
+        self._changed.notify_all()
+        if old is None:
+            return None
+        old.retired = True
+        return old if old.users == 0 else None
 
     # ---- starting and starting again -------------------------------------------------------------
     def _start(self, file: ModelFile | None, cancel: CancelToken | None = None) -> EngineUnit:
         return start_unit(file, self._embedder_folder, on_exit=self._on_exit, cancel=cancel, command=self._command)
 
-    def _start_in_place(self, file: ModelFile, cancel: CancelToken | None) -> EngineUnit:
-        """Load with the old model out of memory; bring that back when it fails."""
+    def _start_in_place(self, file: ModelFile, cancel: CancelToken | None, error: JingyanError) -> EngineUnit:
+        """Load with the old model out of memory, and bring that back when it fails. Raises `error` when room is not
+        what was missing, or when the old one is in use."""
         with self._changed:
-            old, self._unit = self._unit, None
-            self._starting = True  # who asks now waits for the new one, or the old one again
+            old, old_file = self._unit, self._file
+            if old is None or old_file is None or old.users or self._starting or not _would_fit_without(old, error):
+                raise error
+            self._unit = None
+            self._starting = True  # who asks now waits for the new one, or for the old one again
         try:
-            if old is not None:
-                old.close()
+            old.close()
             try:
                 return self._start(file, cancel)
             except JingyanError:
-                if self._file is not None:
-                    self._adopt(self._start(self._file), self._file)
+                self._adopt(self._start(old_file), old_file)
                 raise
         finally:
             with self._changed:
                 self._starting = False
                 self._changed.notify_all()
 
-    def _would_fit_alone(self, error: JingyanError) -> bool:
-        """Whether a load that failed for want of memory can work when the old model, now idle, goes first."""
-        needed = error.reason.facts.get("needed_bytes")
-        with self._changed:
-            unit = self._unit
-            if error.code is not ErrorCode.OUT_OF_MEMORY or unit is None or unit.model is None or unit.users:
-                return False
-        if not isinstance(needed, int):
-            return False
-        return needed <= 0.9 * (Machine.here().free_memory_bytes + _resident_bytes(unit.child.pid))
-
     def _start_again(self, with_model: bool) -> None:
         """Start what is missing. The caller has set _starting. Raises when that is not possible."""
         with self._changed:
-            file, dead = self._file, self._unit
+            file, before = self._file, self._unit
         try:
             if file is not None:
                 try:
-                    self._restart_model(file, dead)
+                    self._restart_model(file, before)
                     return
                 except JingyanError:
                     if with_model:
                         raise
-            self._adopt(self._start(None), None)  # embedding goes on without the model
+                    before = self._bury(before)
+            self._replace(before, self._start(None), None)  # embedding goes on without the model
         finally:
             with self._changed:
                 self._starting = False
                 self._changed.notify_all()
 
-    def _restart_model(self, file: ModelFile, dead: EngineUnit | None) -> None:
+    def _restart_model(self, file: ModelFile, before: EngineUnit | None) -> None:
         with self._changed:
+            self._mourn(before)
             now_s = time.monotonic()
             gave_up, delay_s = self._record.gave_up(now_s), self._record.delay_left_s(now_s)
             deaths = self._record.quick_deaths
         if gave_up:
             raise JingyanError(ErrorCode.CHILD_WILL_NOT_START, role="engine", deaths=deaths)
-        if dead is not None and dead.model is not None:
+        if before is not None and before.model is not None:
             self._on_event(EngineRestarted(Reason(ErrorCode.ENGINE_DIED)))
         if self._closed.wait(delay_s):
             raise JingyanError(ErrorCode.ENGINE_DIED)
@@ -289,21 +309,39 @@ class EngineClient:
             unit = self._start(file)
         except JingyanError as error:
             with self._changed:
-                self._unit = None
-                self._record.died(time.monotonic(), 0.0)
+                if error.code is ErrorCode.CHILD_WILL_NOT_START:
+                    self._record.died(time.monotonic(), 0.0)
+            self._bury(before)
             self._on_event(ModelFailed(error.reason, None))
             raise
-        self._adopt(unit, file)
-        if unit.model is not None:
+        if self._replace(before, unit, file) and unit.model is not None:
             self._on_event(ModelReady(unit.model))
+
+    def _mourn(self, unit: EngineUnit | None) -> None:
+        """Under the lock. Count a death once, whoever notices it first: the next question or _on_exit."""
+        if unit is None or unit.alive or unit.model is None or unit.mourned:
+            return
+        unit.mourned = True
+        now_s = time.monotonic()
+        self._record.died(now_s, now_s - unit.since_s)
+
+    def _bury(self, unit: EngineUnit | None) -> EngineUnit | None:
+        """Forget `unit` if it is dead; what is in its place."""
+        if unit is None or unit.alive:
+            return unit
+        with self._changed:
+            if self._unit is unit:
+                self._unit = None
+        unit.close()
+        return None
 
     def _on_exit(self, exit_: ChildExit) -> None:
         """On the dead child's reader thread: start the model again without waiting for the next question."""
         with self._changed:
             unit = self._unit
-            if exit_.asked or unit is None or unit.child.pid != exit_.pid or unit.model is None:
+            if unit is None or unit.child.pid != exit_.pid or unit.model is None:
                 return
-            self._record.died(time.monotonic(), exit_.lived_s)
+            self._mourn(unit)
             if self._starting or self._closed.is_set():
                 return
             self._starting = True
@@ -315,6 +353,14 @@ class EngineClient:
             self._start_again(with_model=True)
         except JingyanError:
             return  # told through on_event; the next question tries again
+
+
+def _would_fit_without(unit: EngineUnit, error: JingyanError) -> bool:
+    """Whether a load that failed for want of memory can work when this unit goes first."""
+    needed = error.reason.facts.get("needed_bytes")
+    if error.code is not ErrorCode.OUT_OF_MEMORY or not isinstance(needed, int):
+        return False
+    return needed <= 0.9 * (Machine.here().free_memory_bytes + _resident_bytes(unit.child.pid))
 
 
 def _resident_bytes(pid: int) -> int:

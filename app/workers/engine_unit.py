@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar
 
 from app.core.cancel import CancelToken
 from app.core.errors import ErrorCode, JingyanError
@@ -34,11 +34,13 @@ from app.workers.engine_wire import (
     unpack_vectors,
 )
 from app.workers.host import Child, ChildExit, spawn
-from app.workers.protocol import Frame, Role, checked
+from app.workers.protocol import Frame, Reply, Role, checked
 from app.workers.sandbox import SandboxSpec
 
 if TYPE_CHECKING:
     from app.core.ports import Float32Matrix
+
+T = TypeVar("T")
 
 _SHORT_CALL_TIMEOUT_S = 120.0  # counting or embedding one block on a machine busy with an answer
 _GONE = frozenset({ErrorCode.ENGINE_DIED, ErrorCode.ENGINE_TIMED_OUT, ErrorCode.CHILD_LIED})
@@ -59,25 +61,25 @@ class EngineUnit:
     def __init__(self, child: Child, model: ModelInfo | None) -> None:
         self.child = child
         self.model = model
-        self.users = 0  # kept by engine_client, under its lock
+        self.users = 0  # kept by engine_client, under its lock, like the next two
         self.retired = False
+        self.mourned = False  # its death was counted
+        self.since_s = time.monotonic()
+        self._lied = False
 
     @property
     def alive(self) -> bool:
-        return self.child.alive
+        return self.child.alive and not self._lied
 
     def count_tokens(self, texts: Sequence[str]) -> tuple[int, ...]:
-        reply = self.child.call("count_tokens", {}, pack_texts(texts), timeout_s=_SHORT_CALL_TIMEOUT_S)
-        return unpack_counts(reply.value, len(texts))
+        return self._ask("count_tokens", {}, texts, lambda reply: unpack_counts(reply.value, len(texts)))
 
     def embedder(self, folder: Path) -> WireEmbedder:
-        reply = self.child.call("embedder", {"folder": str(folder)}, timeout_s=_SHORT_CALL_TIMEOUT_S)
-        return checked(reply.value, WireEmbedder)
+        return self._ask("embedder", {"folder": str(folder)}, (), lambda reply: checked(reply.value, WireEmbedder))
 
     def embed(self, folder: Path, texts: Sequence[str], dim: int, *, as_question: bool) -> Float32Matrix:
         args = {"folder": str(folder), "as_question": as_question}
-        reply = self.child.call("embed", args, pack_texts(texts), timeout_s=_SHORT_CALL_TIMEOUT_S)
-        return unpack_vectors(reply, len(texts), dim)
+        return self._ask("embed", args, texts, lambda reply: unpack_vectors(reply, len(texts), dim))
 
     def generate(
         self, messages: Sequence[Message], sampling: Sampling, cancel: CancelToken
@@ -92,12 +94,11 @@ class EngineUnit:
                 silence_timeout_s=ENGINE_SILENCE_TIMEOUT_S,
                 cancel=cancel,
             )
-            with closing(_closable(frames)):
+            with closing(frames):
                 for frame in frames:
                     yield answer.event(frame)
         except JingyanError as error:
-            if error.code is ErrorCode.CHILD_LIED:
-                self.child.kill()
+            self._judge(error)
             if error.code is ErrorCode.CANCELLED:
                 yield answer.ended(EndReason.CANCELLED)
             elif error.code in _GONE:
@@ -108,6 +109,19 @@ class EngineUnit:
     def close(self) -> None:
         self.child.close()
 
+    def _ask(self, method: str, args: Mapping[str, object], texts: Sequence[str], unpack: Callable[[Reply], T]) -> T:
+        try:
+            return unpack(self.child.call(method, args, pack_texts(texts), timeout_s=_SHORT_CALL_TIMEOUT_S))
+        except JingyanError as error:
+            self._judge(error)
+            raise
+
+    def _judge(self, error: JingyanError) -> None:
+        """A child that lied once is not asked again."""
+        if error.code is ErrorCode.CHILD_LIED:
+            self._lied = True
+            self.child.kill()
+
 
 def start_unit(
     file: ModelFile | None,
@@ -115,11 +129,15 @@ def start_unit(
     *,
     on_exit: Callable[[ChildExit], None],
     cancel: CancelToken | None = None,
+    command: Sequence[str] | None = None,
 ) -> EngineUnit:
-    """A child with the model loaded and probed; without a model when `file` is None. Nothing is left on failure."""
+    """A child with the model loaded and probed; without a model when `file` is None. Nothing is left on failure.
+
+    `command` replaces the program's own command line (tests).
+    """
     parts = split_parts(file.path) if file is not None else ()
     spec = SandboxSpec(read_paths=(embedder_folder, *parts), devices=file is not None and has_gpu_build())
-    child = spawn(Role.ENGINE, sandbox=spec, on_exit=on_exit)
+    child = spawn(Role.ENGINE, sandbox=spec, on_exit=on_exit, command=command)
     try:
         return EngineUnit(child, _load(child, file, cancel) if file is not None else None)
     except BaseException:
@@ -140,7 +158,7 @@ def _load(child: Child, file: ModelFile, cancel: CancelToken | None) -> ModelInf
             total_timeout_s=MODEL_LOAD_TIMEOUT_S,
             cancel=cancel,
         )
-        with closing(_closable(frames)):
+        with closing(frames):
             for frame in frames:
                 if frame.event == "done":
                     starter = file.path.resolve().is_relative_to(starter_models().resolve())
@@ -159,11 +177,6 @@ def _load_error(error: JingyanError, path: Path, machine: Machine) -> JingyanErr
     if facts.get("exit_code") == _SIGKILL_EXIT:
         return JingyanError(ErrorCode.OUT_OF_MEMORY, name=path.name, free_bytes=machine.free_memory_bytes)
     return JingyanError(ErrorCode.MODEL_DAMAGED, name=path.name, detail="it ended the engine")
-
-
-def _closable(frames: Iterator[Frame]) -> Generator[Frame, None, None]:
-    """Child.stream is a generator: closing it cancels the call."""
-    return cast("Generator[Frame, None, None]", frames)
 
 
 class _Answer:

@@ -1,0 +1,436 @@
+"""The parent's side on real engine children, and on children that die and lie."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from app.core.cancel import CancelToken
+from app.core.errors import ErrorCode, JingyanError
+from app.core.events import (
+    EngineRestarted,
+    GenerationEnded,
+    GenerationEvent,
+    ModelEvent,
+    ModelFailed,
+    ModelLoading,
+    ModelReady,
+    PromptProgress,
+    TextDelta,
+)
+from app.core.values import EndReason, Sampling
+from app.workers.engine_client import EngineClient
+from app.workers.supervisor import RestartPolicy
+from tests.engine.conftest import DOCUMENTS, STARTER, ask
+from tests.engine.test_decoding import end_of, text_of
+
+FAKE = Path(__file__).with_name("fake_engine.py")
+GREEDY = Sampling(max_tokens=40)
+BABBLE = Sampling(max_tokens=900, temperature=3.0, top_k=0, top_p=1.0)
+LONG_S = 60.0
+QUICK = RestartPolicy(first_delay_s=0.01, max_delay_s=0.05, max_quick_deaths=3)
+
+
+class Told:
+    """Events of restarts, to be waited for."""
+
+    def __init__(self) -> None:
+        self._events: queue.Queue[ModelEvent] = queue.Queue()
+
+    def __call__(self, event: ModelEvent) -> None:
+        self._events.put(event)
+
+    def wait(self) -> ModelEvent:
+        return self._events.get(timeout=LONG_S)
+
+    def empty(self) -> bool:
+        return self._events.empty()
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+@pytest.fixture(autouse=True)
+def _others(shared: EngineClient) -> None:
+    """Started before anything is counted."""
+    _shared_pids.clear()
+    _shared_pids.update(child.pid for child in psutil.Process().children())
+
+
+@pytest.fixture
+def client(told: Told) -> Iterator[EngineClient]:
+    client = EngineClient(on_event=told)
+    yield client
+    client.close()
+    assert engines() == []
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[EngineClient]:
+    """One client with the starter, for tests that leave it as it is."""
+    client = EngineClient()
+    client.load(STARTER)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def fake(told: Told) -> Iterator[Callable[[str], EngineClient]]:
+    """fake(mode): a client whose children are fake engines of that mode."""
+    clients: list[EngineClient] = []
+
+    def make(mode: str) -> EngineClient:
+        command = [sys.executable, "-P", str(FAKE), mode]
+        clients.append(EngineClient(on_event=told, policy=QUICK, command=command))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        client.close()
+    assert engines() == []
+
+
+_shared_pids: set[int] = set()
+
+
+def engines() -> list[psutil.Process]:
+    """The living engine children of this process."""
+    found = []
+    for child in psutil.Process().children():
+        try:
+            line = child.cmdline()
+        except psutil.Error:
+            continue
+        if line[-2:] == ["--child", "engine"] or str(FAKE) in line:
+            found.append(child)
+    return [child for child in found if child.pid not in _shared_pids]
+
+
+def only_engine() -> int:
+    (child,) = engines()
+    return int(child.pid)
+
+
+def answer(client: EngineClient, document: str = DOCUMENTS[0]) -> tuple[str, GenerationEnded]:
+    events = list(client.generate(ask(document), GREEDY))
+    return text_of(events), end_of(events)
+
+
+def interrupted(
+    client: EngineClient, interrupt: Callable[[], object], cancel: CancelToken | None = None, *, expected: EndReason
+) -> list[GenerationEvent]:
+    """Events of a long answer during whose text `interrupt` was called once, ending as expected.
+
+    Random text may come to its own end before it is interrupted; then another seed is tried.
+    """
+    for seed in range(20):
+        seen: list[GenerationEvent] = []
+        done = False
+        for event in client.generate(ask("hello"), replace(BABBLE, seed=seed), cancel=cancel):
+            seen.append(event)
+            if isinstance(event, TextDelta) and not done and len(seen) > 3:
+                interrupt()
+                done = True
+        if end_of(seen).reason is expected:
+            return seen
+        assert not done or end_of(seen).reason in (EndReason.STOP, EndReason.LENGTH)
+        if done and cancel is not None:
+            break
+    raise AssertionError("no answer was long enough")
+
+
+def code_of(action: Callable[[], object]) -> ErrorCode:
+    with pytest.raises(JingyanError) as caught:
+        action()
+    return caught.value.code
+
+
+# ---- the real engine ---------------------------------------------------------------------------
+def test_a_model_answers_through_its_child(shared: EngineClient) -> None:
+    info = shared.model()
+    assert info is not None
+    assert (info.path, info.starter) == (STARTER, True)
+    events = list(shared.generate(ask(DOCUMENTS[0]), GREEDY))
+    end = end_of(events)
+    assert end.reason is EndReason.STOP
+    assert text_of(events)
+    assert any(isinstance(event, PromptProgress) for event in events)
+    assert end.timings.prompt_tokens == events_total(events)
+    assert end.timings.tokens > 0
+    assert end.timings.ttft_s > 0
+
+
+def events_total(events: list[GenerationEvent]) -> int:
+    return next(event.total_tokens for event in events if isinstance(event, PromptProgress))
+
+
+def test_tokens_are_counted_by_the_models_own_tokenizer(shared: EngineClient) -> None:
+    one, none, forged = shared.count_tokens(["静言 says hello", "", "<|user|>"])
+    assert one > 2
+    assert none == 0
+    assert forged > 1
+
+
+def test_without_a_model_a_question_is_refused(client: EngineClient) -> None:
+    assert code_of(lambda: list(client.generate(ask("?"), GREEDY))) is ErrorCode.MODEL_MISSING
+    assert code_of(lambda: client.count_tokens(["?"])) is ErrorCode.MODEL_MISSING
+
+
+def test_texts_are_embedded_without_a_model(client: EngineClient) -> None:
+    vectors = client.embed(["a lease for a flat", "租房合同", ""])
+    assert vectors.shape == (3, client.dim)
+    assert vectors.dtype == np.float32
+    assert np.allclose(np.linalg.norm(vectors[:2], axis=1), 1.0, atol=1e-3)
+    assert client.fingerprint
+    assert client.embed([]).shape == (0, client.dim)
+    alone = client.embed(["a lease for a flat"], as_question=True)
+    assert alone.shape == (1, client.dim)
+
+
+def test_many_texts_keep_their_order_across_blocks(shared: EngineClient) -> None:
+    texts = [f"passage number {number} about leases" for number in range(2_500)]
+    vectors = shared.embed(texts)
+    assert np.allclose(vectors[[0, 1_500, 2_499]], shared.embed([texts[0], texts[1_500], texts[2_499]]), atol=1e-6)
+
+
+def test_embedding_goes_on_while_an_answer_is_written(shared: EngineClient) -> None:
+    cancel = CancelToken()
+    events = shared.generate(ask("hello"), BABBLE, cancel=cancel)
+    next(events)
+    assert shared.embed(["beside the answer"]).shape == (1, shared.dim)
+    cancel.cancel()
+    assert end_of(list(events)).reason in (EndReason.CANCELLED, EndReason.STOP)
+
+
+def test_a_cancelled_answer_ends_as_cancelled_and_the_child_lives(client: EngineClient, told: Told) -> None:
+    client.load(STARTER)
+    pid = only_engine()
+    cancel = CancelToken()
+    seen = interrupted(client, cancel.cancel, cancel, expected=EndReason.CANCELLED)
+    assert end_of(seen).timings.tokens < BABBLE.max_tokens
+    assert answer(client)[1].reason is EndReason.STOP
+    assert only_engine() == pid
+    assert told.empty()
+
+
+def test_a_question_that_is_cancelled_already_is_not_asked(shared: EngineClient) -> None:
+    cancel = CancelToken()
+    cancel.cancel()
+    assert end_of(list(shared.generate(ask("?"), GREEDY, cancel=cancel))).reason is EndReason.CANCELLED
+
+
+def test_a_prompt_that_is_too_long_is_refused_with_its_size(client: EngineClient) -> None:
+    client.load(STARTER, context_tokens=256)
+    with pytest.raises(JingyanError) as caught:
+        list(client.generate(ask(" x" * 300), GREEDY))
+    assert caught.value.code is ErrorCode.CONTEXT_TOO_LONG
+    assert caught.value.reason.facts["context_tokens"] == 256
+    assert answer(client)[1].reason is EndReason.STOP
+
+
+# ---- swapping models ---------------------------------------------------------------------------
+def test_a_new_model_replaces_the_old_child(client: EngineClient, tmp_path: Path) -> None:
+    client.load(STARTER)
+    old = only_engine()
+    other = tmp_path / "另一个 model.gguf"
+    other.write_bytes(STARTER.read_bytes())
+    info = client.load(other)
+    assert only_engine() != old
+    assert (info.path, info.starter) == (other, False)
+    assert answer(client)[1].reason is EndReason.STOP
+
+
+def test_an_answer_in_progress_outlives_the_swap(client: EngineClient) -> None:
+    client.load(STARTER)
+    expected = answer(client)[0]
+    events = client.generate(ask(DOCUMENTS[0]), GREEDY)
+    first = next(events)
+    client.load(STARTER)
+    assert len(engines()) == 2
+    rest = [first, *events]
+    assert (text_of(rest), end_of(rest).reason) == (expected, EndReason.STOP)
+    assert len(engines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"%PDF-1.7 no model", ErrorCode.MODEL_NOT_GGUF),
+        (STARTER.read_bytes()[:100_000], ErrorCode.MODEL_DAMAGED),
+        (STARTER.read_bytes().replace(b"glm4", b"glm9"), ErrorCode.MODEL_UNSUPPORTED),
+        (STARTER.read_bytes().replace(b"blk.0.attn_norm.weight", b"blk.0.attn_mron.weight"), ErrorCode.MODEL_DAMAGED),
+    ],
+)
+def test_a_bad_file_keeps_the_old_model(client: EngineClient, tmp_path: Path, content: bytes, code: ErrorCode) -> None:
+    before = client.load(STARTER)
+    bad = tmp_path / "bad.gguf"
+    bad.write_bytes(content)
+    with pytest.raises(JingyanError) as caught:
+        client.load(bad)
+    assert caught.value.code is code
+    assert caught.value.reason.facts["name"] == "bad.gguf"
+    assert client.model() == before
+    assert answer(client)[1].reason is EndReason.STOP
+    assert len(engines()) == 1
+
+
+def test_a_missing_file_is_missing(client: EngineClient, tmp_path: Path) -> None:
+    assert code_of(lambda: client.load(tmp_path / "none.gguf")) is ErrorCode.MODEL_MISSING
+
+
+def test_a_cancelled_load_keeps_the_old_model(client: EngineClient) -> None:
+    before = client.load(STARTER)
+    cancel = CancelToken()
+    cancel.cancel()
+    assert code_of(lambda: client.load(STARTER, cancel=cancel)) is ErrorCode.CANCELLED
+    assert client.model() == before
+
+
+# ---- death -------------------------------------------------------------------------------------
+def test_a_killed_engine_keeps_the_text_and_answers_the_next_question(client: EngineClient, told: Told) -> None:
+    info = client.load(STARTER)
+    expected, _ = answer(client)
+    seen = interrupted(client, lambda: os.kill(only_engine(), signal.SIGKILL), expected=EndReason.DIED)
+    end = end_of(seen)
+    assert text_of(seen)
+    assert end.timings.prompt_tokens > 0
+    assert end.timings.tokens > 0
+    assert answer(client)[0] == expected
+    assert isinstance(told.wait(), EngineRestarted)
+    assert told.wait() == ModelLoading(STARTER.name)
+    assert told.wait() == ModelReady(info)
+
+
+def test_a_killed_idle_engine_is_started_again_unasked(client: EngineClient, told: Told) -> None:
+    info = client.load(STARTER)
+    os.kill(only_engine(), signal.SIGKILL)
+    assert isinstance(told.wait(), EngineRestarted)
+    assert told.wait() == ModelLoading(STARTER.name)
+    assert told.wait() == ModelReady(info)
+    assert client.model() == info
+
+
+def test_embedding_survives_the_death_of_its_child(client: EngineClient) -> None:
+    before = client.embed(["survives"])
+    os.kill(only_engine(), signal.SIGKILL)
+    assert np.array_equal(client.embed(["survives"]), before)
+
+
+def test_a_model_file_that_vanished_fails_the_restart_but_not_embedding(
+    client: EngineClient, told: Told, tmp_path: Path
+) -> None:
+    path = tmp_path / "m.gguf"
+    path.write_bytes(STARTER.read_bytes())
+    client.load(path)
+    path.unlink()
+    os.kill(only_engine(), signal.SIGKILL)
+    assert isinstance(told.wait(), EngineRestarted)
+    assert told.wait() == ModelLoading("m.gguf")
+    failed = told.wait()
+    assert isinstance(failed, ModelFailed)
+    assert failed.reason.code is ErrorCode.MODEL_MISSING
+    assert client.embed(["still"]).shape == (1, client.dim)
+    assert code_of(lambda: answer(client)) is ErrorCode.MODEL_MISSING
+    client.load(STARTER)
+    assert answer(client)[1].reason is EndReason.STOP
+
+
+def test_closing_ends_an_answer_in_progress(told: Told) -> None:
+    client = EngineClient(on_event=told)
+    client.load(STARTER)
+    events = client.generate(ask("hello"), BABBLE)
+    next(events)
+    closer = threading.Thread(target=client.close)
+    closer.start()
+    assert end_of(list(events)).reason in (EndReason.DIED, EndReason.CANCELLED, EndReason.STOP)
+    closer.join(LONG_S)
+    assert not closer.is_alive()
+    assert engines() == []
+    assert code_of(lambda: client.embed(["x"])) is ErrorCode.ENGINE_DIED
+
+
+# ---- fakes -------------------------------------------------------------------------------------
+def test_the_fake_engine_is_believed_when_it_is_honest(fake: Callable[[str], EngineClient]) -> None:
+    client = fake("honest")
+    client.load(STARTER)
+    events = list(client.generate(ask("?"), GREEDY))
+    assert text_of(events) == "静言 said [31m"  # control characters are dropped
+    assert end_of(events).reason is EndReason.STOP
+    assert client.count_tokens(["ab", "c"]) == (2, 1)
+    assert client.embed(["a", "b"]).tolist() == pytest.approx(np.tile([0.6, 0.8], (2, 1)))
+
+
+@pytest.mark.parametrize(
+    ("mode", "code"),
+    [
+        ("abort in load", ErrorCode.MODEL_DAMAGED),
+        ("killed in load", ErrorCode.OUT_OF_MEMORY),
+        ("lie in load", ErrorCode.CHILD_LIED),
+    ],
+)
+def test_a_load_that_ends_the_child_is_an_error_like_others(
+    fake: Callable[[str], EngineClient], told: Told, mode: str, code: ErrorCode
+) -> None:
+    client = fake(mode)
+    assert code_of(lambda: client.load(STARTER)) is code
+    assert client.model() is None
+    assert told.empty()
+
+
+def test_an_abort_in_an_answer_keeps_its_text(fake: Callable[[str], EngineClient], told: Told) -> None:
+    client = fake("abort in answer")
+    client.load(STARTER)
+    events = list(client.generate(ask("?"), GREEDY))
+    assert text_of(events) == "静言 said [31m"
+    assert end_of(events).reason is EndReason.DIED
+    assert end_of(events).timings.tokens == 2
+    assert isinstance(told.wait(), EngineRestarted)
+
+
+@pytest.mark.parametrize("mode", ["torn text", "unknown event", "claims to have died", "negative time"])
+def test_a_lie_in_an_answer_ends_it_and_the_child(fake: Callable[[str], EngineClient], told: Told, mode: str) -> None:
+    client = fake(mode)
+    client.load(STARTER)
+    pid = only_engine()
+    events = list(client.generate(ask("?"), GREEDY))
+    assert text_of(events) == "静言 said [31m"
+    assert end_of(events).reason is EndReason.DIED
+    assert client.count_tokens(["next"]) == (4,)
+    assert only_engine() != pid
+
+
+def test_wrong_counts_are_lies(fake: Callable[[str], EngineClient]) -> None:
+    client = fake("lie in count")
+    client.load(STARTER)
+    assert code_of(lambda: client.count_tokens(["a", "b"])) is ErrorCode.CHILD_LIED
+
+
+@pytest.mark.parametrize("mode", ["not finite", "not of length one", "too few rows"])
+def test_wrong_vectors_are_lies(fake: Callable[[str], EngineClient], mode: str) -> None:
+    assert code_of(lambda: fake(mode).embed(["a", "b"])) is ErrorCode.CHILD_LIED
+
+
+def test_an_embedder_that_always_dies_is_given_up(fake: Callable[[str], EngineClient]) -> None:
+    assert code_of(lambda: fake("abort in embedding").embed(["a"])) is ErrorCode.ENGINE_DIED
+
+
+def test_an_engine_that_dies_again_and_again_is_given_up(fake: Callable[[str], EngineClient], told: Told) -> None:
+    client = fake("abort in answer")
+    client.load(STARTER)
+    for _ in range(3):
+        assert end_of(list(client.generate(ask("?"), GREEDY))).reason is EndReason.DIED
+    assert code_of(lambda: list(client.generate(ask("?"), GREEDY))) is ErrorCode.CHILD_WILL_NOT_START
+    client.load(STARTER)  # the user tries again
+    assert text_of(list(client.generate(ask("?"), GREEDY)))
