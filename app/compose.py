@@ -37,7 +37,8 @@ STARTER_FILE = "text.gguf"
 class Launch:
     """What this run is. `in_memory` keeps nothing. `model`: a GGUF instead of the one in the settings.
 
-    `on_new_key` gets the recovery code of a new library, to be shown once. `with_model` False: for runs that never ask; nothing is loaded.
+    `on_new_key` gets the recovery code of a new library, to be shown once.
+    `with_model` False: for runs that never ask; nothing is loaded.
     """
 
     in_memory: bool = False
