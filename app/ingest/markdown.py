@@ -46,7 +46,7 @@ class MarkdownDocument:
         self._text = plain_text(content)
         self._runs = runs_of_lines(self._text)
         if len(self._runs) > MAX_PAGES:
-            raise JingyanError(ErrorCode.TOO_MANY_PAGES, pages=len(self._runs), limit=MAX_PAGES)
+            raise JingyanError(ErrorCode.TOO_MANY_PAGES, page_count=len(self._runs), limit=MAX_PAGES)
         self.page_count = len(self._runs)
         body = _front_matter_end(self._text)
         blocks = list(_blocks(self._text, body))

@@ -52,23 +52,23 @@ class PdfDocument:
         if self.page_count < 1:
             raise JingyanError(ErrorCode.NO_PAGES)
         if self.page_count > MAX_PAGES:
-            raise JingyanError(ErrorCode.TOO_MANY_PAGES, pages=self.page_count, limit=MAX_PAGES)
+            raise JingyanError(ErrorCode.TOO_MANY_PAGES, page_count=self.page_count, limit=MAX_PAGES)
         self.title = _title(self._document)
         self._labels = _label_rules(self._document)
         self._headings = HeadingGuess()
 
     def read_page(self, page_no: int) -> SegmentedPage:
         """Page `page_no` with its segments; empty text comes with a PAGE_NO_TEXT problem. Raises PAGE_BROKEN."""
-        with _as_jingyan_error(ErrorCode.PAGE_BROKEN, page=page_no):
+        with _as_jingyan_error(ErrorCode.PAGE_BROKEN, page_no=page_no):
             width_pt, height_pt, laid_out = self._lay_out(page_no)
         problem = None
         if is_unreadable(laid_out.text):
             laid_out = LaidOutText("", (), (), is_cut=False)
-            problem = PageProblem(page_no, Reason(ErrorCode.PAGE_NO_TEXT, {"page": page_no, "font": "no unicode map"}))
+            problem = PageProblem(page_no, Reason(ErrorCode.PAGE_NO_TEXT, {"page_no": page_no, "cause": "font"}))
         elif laid_out.is_cut:
-            problem = PageProblem(page_no, Reason(ErrorCode.TOO_MUCH_TEXT, {"page": page_no}))
+            problem = PageProblem(page_no, Reason(ErrorCode.TOO_MUCH_TEXT, {"page_no": page_no}))
         elif not laid_out.text:
-            problem = PageProblem(page_no, Reason(ErrorCode.PAGE_NO_TEXT, {"page": page_no}))
+            problem = PageProblem(page_no, Reason(ErrorCode.PAGE_NO_TEXT, {"page_no": page_no}))
         page = PageText(page_no, self._label(page_no), width_pt, height_pt, laid_out.text, laid_out.lines)
         return SegmentedPage(page, laid_out.segments, problem)
 
@@ -85,8 +85,8 @@ class PdfDocument:
         Raises PAGE_NOT_THERE or PAGE_BROKEN.
         """
         if not 1 <= page_no <= self.page_count:
-            raise JingyanError(ErrorCode.PAGE_NOT_THERE, page=page_no, pages=self.page_count)
-        with _as_jingyan_error(ErrorCode.PAGE_BROKEN, page=page_no):
+            raise JingyanError(ErrorCode.PAGE_NOT_THERE, page_no=page_no, page_count=self.page_count)
+        with _as_jingyan_error(ErrorCode.PAGE_BROKEN, page_no=page_no):
             page = self._document.load_page(page_no - 1)
             width_pt, height_pt = _page_size(page)
             scale = min(width_px / width_pt, math.sqrt(0.98 * MAX_PAGE_PX / (width_pt * height_pt)))
@@ -100,7 +100,7 @@ class PdfDocument:
         """The label printed by the PDF's own rules, else the page number."""
         if not self._labels:
             return str(page_no)
-        with _as_jingyan_error(ErrorCode.PAGE_BROKEN, page=page_no):
+        with _as_jingyan_error(ErrorCode.PAGE_BROKEN, page_no=page_no):
             label = pymupdf.utils.get_label_pno(page_no - 1, self._labels)
         return clean(label).strip()[:_MAX_LABEL_CHARS] or str(page_no)
 

@@ -42,7 +42,7 @@ class TextDocument:
         self._text = plain_text(content)
         self._runs = runs_of_lines(self._text)
         if len(self._runs) > MAX_PAGES:
-            raise JingyanError(ErrorCode.TOO_MANY_PAGES, pages=len(self._runs), limit=MAX_PAGES)
+            raise JingyanError(ErrorCode.TOO_MANY_PAGES, page_count=len(self._runs), limit=MAX_PAGES)
         self.page_count = len(self._runs)
         self.title = ""
 
@@ -98,7 +98,7 @@ def page_of(page_no: int, run: LineRun, text: str) -> PageText:
 def no_text(page_no: int, text: str) -> PageProblem | None:
     if text.strip():
         return None
-    return PageProblem(page_no, Reason(ErrorCode.PAGE_NO_TEXT, {"page": page_no}))
+    return PageProblem(page_no, Reason(ErrorCode.PAGE_NO_TEXT, {"page_no": page_no}))
 
 
 def paragraph_segments(text: str) -> Iterator[Segment]:

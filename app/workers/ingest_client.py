@@ -33,6 +33,7 @@ from app.workers.sandbox import Protection, SandboxSpec
 from app.workers.seats import Seat, Seats
 
 MAX_LOST_CHILDREN = 3  # hostile or damaged beyond use: each loss costs up to READER_PAGE_TIMEOUT_S
+MAX_LOST_BEFORE_OPEN = 2
 _DIED = (ErrorCode.READER_DIED, ErrorCode.READER_TIMED_OUT)
 
 
@@ -85,9 +86,11 @@ class ReaderClient:
                 args = {"page_no": page_no, "width_px": width_px}
                 image = unpack_image(child.call("render", args, timeout_s=self._timeouts.render_s), page_no)
             except JingyanError as e:
-                if e.code in _DIED:
-                    raise JingyanError(_code_of_page(e.code), page=page_no) from e
-                raise
+                if e.code not in _DIED:
+                    raise
+                error = JingyanError(e.code)
+                error.reason = _page_lost(e.code, page_no, self._timeouts.render_s)
+                raise error from e
             return image
 
     def protection(self) -> Protection:
@@ -99,6 +102,10 @@ class ReaderClient:
         """End all children. A reading in progress ends with READER_DIED."""
         self._readers.close()
         self._renderers.close()
+
+
+class _OutOfTimeError(Exception):
+    """The document as a whole takes longer than allowed, though each page comes in time."""
 
 
 class _Reading:
@@ -116,38 +123,61 @@ class _Reading:
         self._next_page = 1
         self._chars = 0
         self._waited_s = 0.0
+        self._lost_children = 0
+        self._in_pages = False  # whether the child at work got as far as the pages
         self._opened: DocumentOpened | None = None
+        self._finished = False
 
     def events(self) -> Iterator[ReadingEvent]:
-        lost = 0
-        while True:
-            in_pages = False
+        while not self._finished:
             try:
-                child = self._seat.child()
-                opened = _open(child, self._name, self._content, self._password, self._cancel, self._timeouts)
-                if self._opened is None:
-                    self._opened = opened
-                    yield opened
-                elif opened != self._opened:
-                    raise JingyanError(ErrorCode.CHILD_LIED)
-                in_pages = True
-                yield from self._pages(child, opened.page_count)
-                return
+                yield from self._with_one_child()
+                self._finished = True
+            except _OutOfTimeError:
+                yield from self._give_up(Reason(ErrorCode.READER_TIMED_OUT, {"timeout_s": self._timeouts.document_s}))
             except JingyanError as e:
-                reason = e.reason
-            if reason.code in _DIED:
-                self._seat.discard()
-                lost += 1
-            if reason.code is ErrorCode.CANCELLED or reason.code is ErrorCode.CHILD_LIED or self._opened is None:
-                raise _again(reason)
-            if reason.code in _DIED and in_pages:
-                yield PageProblem(self._next_page, Reason(_code_of_page(reason.code), {"page": self._next_page}))
-                self._next_page += 1
-            if self._next_page > self._opened.page_count:
+                yield from self._after(e)
+
+    def _with_one_child(self) -> Iterator[ReadingEvent]:
+        """Open the document in a child and read from the next page on."""
+        self._in_pages = False
+        child = self._seat.child()
+        opened = _open(child, self._name, self._content, self._password, self._cancel, self._timeouts)
+        if self._opened is None:
+            self._opened = opened
+            yield opened
+        elif opened != self._opened:
+            raise JingyanError(ErrorCode.CHILD_LIED)
+        self._in_pages = True
+        yield from self._pages(child, opened.page_count)
+
+    def _after(self, error: JingyanError) -> Iterator[PageProblem]:
+        """What a failure means: a lost page and another child, the end of the document, or the error itself."""
+        died = error.code in _DIED
+        if died:
+            self._seat.discard()
+            self._lost_children += 1
+        if error.code in (ErrorCode.CANCELLED, ErrorCode.CHILD_LIED) or self._seat.closed:
+            raise error
+        if self._opened is None:
+            # A child that died may have been spoilt by the document before this one: once more with a fresh one.
+            if error.code is ErrorCode.READER_DIED and self._lost_children < MAX_LOST_BEFORE_OPEN:
                 return
-            if lost >= MAX_LOST_CHILDREN or not in_pages or reason.code not in _DIED:
-                yield self._given_up(reason, self._opened.page_count)
-                return
+            raise error
+        if died and self._in_pages:
+            yield PageProblem(self._next_page, _page_lost(error.code, self._next_page, self._timeouts.page_s))
+            self._next_page += 1
+        if self._next_page > self._opened.page_count:
+            self._finished = True
+        elif self._lost_children >= MAX_LOST_CHILDREN or not (died and self._in_pages):
+            yield from self._give_up(error.reason)
+
+    def _give_up(self, reason: Reason) -> Iterator[PageProblem]:
+        """The rest of the pages, named in one problem of the whole document."""
+        assert self._opened is not None
+        facts = {**reason.facts, "first_page": self._next_page, "last_page": self._opened.page_count}
+        yield PageProblem(0, Reason(reason.code, facts))
+        self._finished = True
 
     def _pages(self, child: Child, page_count: int) -> Iterator[PageRead | PageProblem]:
         args = {"start_page": self._next_page}
@@ -183,12 +213,8 @@ class _Reading:
         frame = next(frames)
         self._waited_s += time.monotonic() - started_s
         if self._waited_s > self._timeouts.document_s:
-            raise JingyanError(ErrorCode.TOO_MANY_PAGES, seconds=round(self._timeouts.document_s))
+            raise _OutOfTimeError
         return frame
-
-    def _given_up(self, reason: Reason, page_count: int) -> PageProblem:
-        facts = {**reason.facts, "first_page": self._next_page, "last_page": page_count}
-        return PageProblem(0, Reason(reason.code, facts))
 
 
 def _open(
@@ -206,11 +232,8 @@ def _open(
     return unpack_opened(child.call("open", args, timeout_s=timeouts.page_s).value)
 
 
-def _code_of_page(code: ErrorCode) -> ErrorCode:
-    return ErrorCode.PAGE_TIMED_OUT if code is ErrorCode.READER_TIMED_OUT else ErrorCode.PAGE_BROKEN
-
-
-def _again(reason: Reason) -> JingyanError:
-    error = JingyanError(reason.code)
-    error.reason = reason
-    return error
+def _page_lost(code: ErrorCode, page_no: int, timeout_s: float) -> Reason:
+    """What the end of a child means for the page it was at."""
+    if code is ErrorCode.READER_TIMED_OUT:
+        return Reason(ErrorCode.PAGE_TIMED_OUT, {"page_no": page_no, "timeout_s": timeout_s})
+    return Reason(ErrorCode.PAGE_BROKEN, {"page_no": page_no})

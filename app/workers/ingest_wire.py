@@ -134,7 +134,7 @@ def unpack_page(untrusted_value: JsonValue, body: bytes, expected_page: int) -> 
     chunks = _chunks(page, values[6 * wire.lines :], [_clean(heading) for heading in wire.headings])
     problem = _problem(wire.page_no, wire.problem) if wire.problem is not None else None
     if problem is None and not text.strip():
-        problem = PageProblem(wire.page_no, Reason(ErrorCode.PAGE_NO_TEXT, {"page": wire.page_no}))
+        problem = PageProblem(wire.page_no, Reason(ErrorCode.PAGE_NO_TEXT, {"page_no": wire.page_no}))
     return PageRead(page, chunks), problem
 
 

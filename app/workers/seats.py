@@ -31,9 +31,12 @@ class Seat:
         self._child: Child | None = None
         self._uses = 0
         self.holds = ""
+        self.closed = False  # set once, when no child may be started any more
 
     def child(self) -> Child:
-        """A living child. Raises CHILD_WILL_NOT_START."""
+        """A living child. Raises CHILD_WILL_NOT_START, or READER_DIED after the seats were closed."""
+        if self.closed:
+            raise JingyanError(ErrorCode.READER_DIED)
         if self._child is not None and not self._child.alive:
             self.discard()
         if self._child is None:
@@ -94,6 +97,7 @@ class Seats:
         with self._changed:
             self._closed = True
             for seat in self._all:
+                seat.closed = True
                 if seat in self._free:
                     seat.discard()
                 else:

@@ -48,7 +48,7 @@ def test_broken_page_does_not_end_the_reading() -> None:
     document = open_document("a.pdf", pdf_with_broken_page(4, 2))
     with pytest.raises(JingyanError) as error:
         document.read_page(2)
-    assert error.value.code is ErrorCode.PAGE_BROKEN and error.value.reason.facts["page"] == 2
+    assert error.value.code is ErrorCode.PAGE_BROKEN and error.value.reason.facts["page_no"] == 2
     assert [document.read_page(n).page.text for n in (1, 3, 4)] == [f"This is page {n}." for n in (1, 3, 4)]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from app.core.cancel import CancelToken
-from app.core.errors import ErrorCode, JingyanError
+from app.core.errors import ErrorCode, JingyanError, Reason
 from app.core.paths import resources
 from app.core.ports import DocumentOpened, PageRead, ReadingEvent
 from app.core.values import DocumentKind, PageProblem
@@ -200,7 +200,7 @@ def test_page_that_kills_the_child_is_lost_alone(hostile: ReaderClient, children
 def test_page_that_hangs_the_child_is_lost_alone(hostile: ReaderClient, children: Children) -> None:
     events = list(hostile.read("a.pdf", b"hang 2 of 3"))
     assert kinds_of(events) == [1, "page_timed_out", 3]
-    assert events[2] == PageProblem(2, events[2].reason)  # type: ignore[union-attr]
+    assert events[2] == PageProblem(2, Reason(ErrorCode.PAGE_TIMED_OUT, {"page_no": 2, "timeout_s": 1.5}))
     assert not children.all[0].alive
 
 
@@ -217,6 +217,14 @@ def test_document_that_kills_every_child_is_given_up_with_the_pages_named(
     assert isinstance(last, PageProblem) and last.page_no == 0
     assert (last.reason.facts["first_page"], last.reason.facts["last_page"]) == (MAX_LOST_CHILDREN + 1, 9)
     assert len(children.all) == MAX_LOST_CHILDREN
+
+
+def test_document_that_takes_too_long_as_a_whole_is_given_up_with_what_was_read() -> None:
+    client = ReaderClient(timeouts=ReaderTimeouts(document_s=0.0))
+    events = list(client.read("a.txt", b"one\n" * 5_000))
+    client.close()
+    assert kinds_of(events) == ["reader_timed_out"]
+    assert isinstance(events[-1], PageProblem) and events[-1].reason.facts["first_page"] == 1
 
 
 @pytest.mark.parametrize(("what", "code"), [("die", ErrorCode.READER_DIED), ("hang", ErrorCode.READER_TIMED_OUT)])
@@ -255,6 +263,24 @@ def test_page_that_cannot_be_drawn_says_why_and_the_next_can(
         hostile.render("a.pdf", document, 1, 100)
     assert error.value.code is code
     assert hostile.render("a.pdf", b"well 9 of 2", 2, 100).height_px == 3
+
+
+def test_closing_ends_a_reading_and_starts_no_child(hostile: ReaderClient, children: Children) -> None:
+    events = hostile.read("a.pdf", b"hang 3 of 4")
+    assert [next(events) for _ in range(3)]
+    threading.Timer(0.1, hostile.close).start()
+    with pytest.raises(JingyanError) as error:
+        list(events)
+    assert error.value.code is ErrorCode.READER_DIED
+    assert len(children.all) == 1 and not children.all[0].alive
+
+
+def test_document_gets_a_second_child_when_the_first_dies_before_opening(
+    hostile: ReaderClient, children: Children
+) -> None:
+    assert kinds_of(list(hostile.read("a.pdf", b"well 9 of 1"))) == [1]
+    children.all[0].kill()
+    assert kinds_of(list(hostile.read("a.pdf", b"well 9 of 1"))) == [1]
 
 
 def test_closed_reader_reads_no_more(hostile: ReaderClient) -> None:
