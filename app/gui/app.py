@@ -12,12 +12,13 @@ from PySide6.QtCore import QEvent, QObject, QTimer
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication, QWidget
 
-from app.gui.language import Language, LanguageChoice
+from app.gui.language import Language
 from app.gui.main_window import MainWindow
 from app.gui.passphrase import PassphraseAsker
 from app.gui.ports import Preferences, Services
-from app.gui.theme.theme import Theme, ThemeChoice
+from app.gui.theme.theme import Theme
 from app.gui.ui import Ui
+from app.settings import LanguageChoice, ThemeChoice
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -33,8 +34,8 @@ class RunPreferences:
     def get(self, name: str) -> str:
         return self._values.get(name, "system")
 
-    def put(self, name: str, value: str) -> None:
-        self._values[name] = value
+    def put(self, name: str, value: object) -> None:
+        self._values[name] = str(value)
 
 
 def run(

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 from PySide6.QtCore import QCoreApplication, QLibraryInfo, QLocale, QObject, QTranslator, Signal
 
 from app.core.paths import resources
+from app.settings import LanguageChoice
 from app.wording import Language as WordingLanguage
-
-
-class LanguageChoice(StrEnum):
-    SYSTEM = "system"
-    ENGLISH = "en"
-    CHINESE = "zh_CN"
 
 
 class Language(QObject):

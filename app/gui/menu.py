@@ -9,9 +9,8 @@ from PySide6.QtCore import Signal
 from PySide6.QtGui import QAction, QActionGroup
 from PySide6.QtWidgets import QMenu, QWidget
 
-from app.gui.language import LanguageChoice
-from app.gui.theme.theme import ThemeChoice
 from app.gui.ui import Ui
+from app.settings import LanguageChoice, ThemeChoice
 
 
 class MainMenu(QMenu):

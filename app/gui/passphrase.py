@@ -99,8 +99,8 @@ class PassphraseDialog(QDialog):
         self._second = self._field(self.tr("Passphrase once more"))
         self._second.setVisible(new)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
-        self._go = buttons.addButton(self.tr("Open library"), QDialogButtonBox.ButtonRole.AcceptRole)
-        set_look(self._go, "primary")
+        self.go_button = buttons.addButton(self.tr("Open library"), QDialogButtonBox.ButtonRole.AcceptRole)
+        set_look(self.go_button, "primary")
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
@@ -121,7 +121,7 @@ class PassphraseDialog(QDialog):
     def _check(self) -> None:
         text = self._first.text()
         good = len(text) >= MIN_NEW_CHARS and text == self._second.text() if self._new else bool(text)
-        self._go.setEnabled(good)
+        self.go_button.setEnabled(good)
 
     def _finish(self, result: int) -> None:
         text = self._first.text() if result == QDialog.DialogCode.Accepted else ""

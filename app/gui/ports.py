@@ -45,7 +45,7 @@ class Services(Protocol):
 
 
 class Preferences(Protocol):
-    """Two choices of the user; get() never raises, put() may be called from a background thread."""
+    """What the user chose; get() never raises, put() may be called from a background thread and may raise."""
 
     def get(self, name: str) -> str: ...
-    def put(self, name: str, value: str) -> None: ...
+    def put(self, name: str, value: object) -> None: ...

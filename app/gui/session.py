@@ -5,6 +5,7 @@ Files that arrive before the services are there wait for them.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -31,7 +32,9 @@ class Session(QObject):
         self._services: Services | None = None
         self._waiting: list[Path] = []
         self._unsubscribe: list[Unsubscribe] = []
+        self._listening = False
         self._closed = False
+        self._handing_over = threading.Lock()  # services belong to their builder until they are kept here
 
     def start(self, factory: Callable[[], Services]) -> None:
         """Build the services on a background thread; `connected` or `start_failed` follows."""
@@ -39,7 +42,7 @@ class Session(QObject):
 
     def add(self, paths: Sequence[Path]) -> None:
         services = self._services
-        if services is None:
+        if services is None or not self._listening:
             self._waiting += paths
         elif paths:
             wanted = tuple(paths)
@@ -58,25 +61,35 @@ class Session(QObject):
         if (services := self._services) is not None:
             self._tasks.run(lambda: services.models.load(path), self.model_known.emit, lambda _failure: None)
 
+    def stop_listening(self) -> None:
+        """From here on nothing new is connected: services that are still being built are closed when they are done."""
+        with self._handing_over:
+            self._closed = True
+
     def close(self) -> None:
         """No callback comes back after this. Blocks until the services have ended: call it when no window is shown."""
-        self._closed = True
+        self.stop_listening()
         for forget in self._unsubscribe:
             forget()
+        self._unsubscribe = []
         self._bridge.close()
         self._tasks.close()
-        if self._services is not None:
-            self._services.close()
+        services, self._services = self._services, None
+        if services is not None:
+            services.close()
         self._tasks.join()
 
     def _build(self, factory: Callable[[], Services]) -> Services:
         services = factory()
-        if self._closed:  # the window was closed while they were being built
-            services.close()
+        with self._handing_over:
+            if not self._closed:
+                self._services = services
+                return services
+        services.close()  # the window was closed while they were being built
         return services
 
     def _connect(self, services: Services) -> None:
-        self._services = services
+        self._listening = True
         self._unsubscribe = [
             services.library.subscribe(self._bridge.post_library),
             services.models.subscribe(self._bridge.post_model),

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QPushButton, QWidget
 from app.core.values import Citation
 from app.gui.places import page_place
 from app.gui.theme import fonts
-from app.gui.theme.tokens import Space, Type
+from app.gui.theme.tokens import CHAT_COLUMN_PX, Space, Type
 from app.gui.ui import Ui
 from app.gui.widgets.basics import set_look, tooltip
 from app.gui.widgets.flow import FlowLayout
@@ -32,6 +32,7 @@ class CitationChips(QWidget):
         self._ui = ui
         self._citations = tuple(citations)
         self._chips: list[QPushButton] = []
+        self._width_px = CHAT_COLUMN_PX  # until the layout says otherwise
         flow = FlowLayout(self, Space.S)
         for position, citation in enumerate(self._citations):
             chip = QPushButton(self)
@@ -56,7 +57,8 @@ class CitationChips(QWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
         super().resizeEvent(event)
-        if event.size().width() != event.oldSize().width():
+        if event.size().width() != self._width_px:
+            self._width_px = event.size().width()
             self._retranslate()
 
     def _clicked(self, position: int) -> None:
@@ -69,7 +71,7 @@ class CitationChips(QWidget):
             where = page_place(citation.page_no, citation.page_label)
             after = "" if citation.verified else " · " + self.tr("not found in the source")
             around = metrics.horizontalAdvance(f"[{citation.marker}]  {where}{after}") + _PADDING_PX
-            room = min(_NAME_PX, max(_NAME_MIN_PX, self.width() - around))
+            room = min(_NAME_PX, max(_NAME_MIN_PX, self._width_px - around))
             name = metrics.elidedText(citation.document_name, Qt.TextElideMode.ElideMiddle, room)
             text = f"[{citation.marker}] {name} {where}{after}"
             chip.setText(text.replace("&", "&&"))

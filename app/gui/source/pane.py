@@ -109,7 +109,7 @@ class SourcePane(QWidget):
         self._verified.setText(
             self.tr("Found word for word on this page") if place.verified else self.tr("Not found in the source")
         )
-        self._retranslate_steps(from_answer)
+        self._retranslate_steps(from_answer=from_answer)
 
     def _where_words(self, place: Place) -> str:
         words = page_place(place.page_no, place.page_label)
@@ -232,9 +232,10 @@ class SourcePane(QWidget):
         self._fit.set_words(self.tr("Fit the width"))
         self.page.setAccessibleName(self.tr("Page image"))
         self.text.setAccessibleName(self.tr("Page text"))
+        self._retranslate_steps(from_answer=True)
         if self.place is not None:
             self._describe(self.place)
 
-    def _retranslate_steps(self, from_answer: bool) -> None:
+    def _retranslate_steps(self, *, from_answer: bool) -> None:
         self._previous.set_words(self.tr("Previous citation") if from_answer else self.tr("Previous page"))
         self._next.set_words(self.tr("Next citation") if from_answer else self.tr("Next page"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from string import Template
 
 from PySide6.QtCore import QObject, Qt, Signal
@@ -13,12 +12,7 @@ from app.core.paths import resources
 from app.gui.theme import fonts, icons
 from app.gui.theme.palettes import palette
 from app.gui.theme.tokens import DARK, ICON_PX, LIGHT, Colours, Radius, Space, Type
-
-
-class ThemeChoice(StrEnum):
-    SYSTEM = "system"
-    LIGHT = "light"
-    DARK = "dark"
+from app.settings import ThemeChoice
 
 
 class Theme(QObject):
