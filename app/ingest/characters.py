@@ -85,3 +85,12 @@ def width(text: str) -> float:
 def is_wide(character: str) -> bool:
     """A Chinese, Japanese or Korean character, or their full-width punctuation."""
     return _WIDE.match(character) is not None
+
+
+def runs_on(before: str, after: str) -> bool:
+    """Whether text is written without a space where a line of Chinese or Japanese ends and the next begins."""
+    return is_wide(before) and is_wide(after) and not (_is_hangul(before) or _is_hangul(after))
+
+
+def _is_hangul(character: str) -> bool:
+    return "\uac00" <= character <= "\ud7a3"

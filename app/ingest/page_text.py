@@ -1,8 +1,9 @@
 """From printed blocks to the text of a page, its lines with exact offsets, and its segments.
 
 Lines follow each other with a newline, paragraphs with a blank line where there is white between them.
-A word hyphenated at the end of a line is put together again, so that it can be found: there the two lines
-abut in the text. Promise: `text[line.start:line.end]` is what is printed on that line (less such a hyphen).
+A word hyphenated at the end of a line is put together again, and so are lines of Chinese, so that words can be
+found: there the two lines abut in the text. Promise: `text[line.start:line.end]` is what is printed on that line
+(less such a hyphen).
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from dataclasses import dataclass
 
 from app.core.limits import MAX_LINES_PER_PAGE, MAX_PAGE_TEXT_CHARS
 from app.core.values import Box, TextLine
+from app.ingest.characters import runs_on
 from app.ingest.headings import HeadingGuess
 from app.ingest.lines import PrintedBlock, PrintedLine
-from app.ingest.paragraphs import Paragraph, paragraphs
+from app.ingest.paragraphs import FULL_LINE_EM, Paragraph, paragraphs
 from app.ingest.segments import Segment
 
 _WORD_HYPHENATED = re.compile(r"([^\W\d_]{2,})[-\u2010]$")
@@ -83,8 +85,10 @@ class _Composer:
         if self._parts:
             self._append("\n\n" if paragraph.apart else "\n")
         start = self._length
+        right = max(line.x1 for line in paragraph.lines)
         for line, following in zip(paragraph.lines, (*paragraph.lines[1:], None), strict=True):
             text, joins = self._without_hyphen(line.text, following)
+            joins = joins or (following is not None and _runs_on(line, following, right))
             self._lines.append(TextLine(self._length, self._length + len(text), _box(line)))
             self._append(text)
             if following is not None and not joins:
@@ -119,6 +123,12 @@ class _Composer:
         if count(left + right) > 0:
             return False
         return _COMPOUND_TAIL.match(right) is not None or (count(left) > 1 and count(right) > 1)  # 1 is this very place
+
+
+def _runs_on(line: PrintedLine, following: PrintedLine, right: float) -> bool:
+    """A full line of Chinese goes on in the next one without a space."""
+    is_full = line.x1 >= right - FULL_LINE_EM * line.size_pt or line.vertical
+    return is_full and runs_on(line.text[-1], following.text[0])
 
 
 def _box(line: PrintedLine) -> Box:

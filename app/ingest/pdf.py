@@ -21,6 +21,7 @@ from app.ingest.headings import HeadingGuess
 from app.ingest.lines import Matrix, PageFrame, join_rows, printed_blocks
 from app.ingest.mupdf_json import FoundPage, found_text
 from app.ingest.page_text import LaidOutText, lay_out
+from app.ingest.paragraphs import join_spaced
 from app.ingest.reading_order import in_reading_order
 from app.ingest.segments import SegmentedPage
 
@@ -77,7 +78,7 @@ class PdfDocument:
         width_pt, height_pt = _page_size(page)
         to_display: Matrix | None = tuple(page.rotation_matrix) if page.rotation else None
         blocks = printed_blocks(_found(page), PageFrame(width_pt, height_pt, to_display))
-        return width_pt, height_pt, lay_out(join_rows(in_reading_order(blocks)), self._headings)
+        return width_pt, height_pt, lay_out(join_spaced(join_rows(in_reading_order(blocks))), self._headings)
 
     def render_page(self, page_no: int, width_px: int) -> PageImage:
         """The page as a picture `width_px` wide, smaller when it would exceed MAX_PAGE_PX.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from app.core.values import PageProblem, PageText
 
 MAX_HEADING_CHARS = 300  # a path of headings; longer ones are cut from the left, the nearest heading stays
+MAX_HEADINGS = 3  # the nearest ones; the outermost are the title of the document
 _SEPARATOR = " > "
 
 
@@ -35,6 +36,6 @@ class SegmentedPage:
 
 
 def heading_path(headings: list[str]) -> str:
-    """The headings as one line, outermost first, at most MAX_HEADING_CHARS."""
-    path = _SEPARATOR.join(headings)
+    """The innermost headings as one line, outermost first, at most MAX_HEADING_CHARS."""
+    path = _SEPARATOR.join(headings[-MAX_HEADINGS:])
     return path if len(path) <= MAX_HEADING_CHARS else "…" + path[1 - MAX_HEADING_CHARS :]
