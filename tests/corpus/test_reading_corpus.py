@@ -17,7 +17,7 @@ import pytest
 from app.core.errors import ErrorCode, JingyanError
 from app.core.ports import DocumentOpened, PageRead
 from app.core.values import PageProblem
-from app.workers.ingest_client import ReaderClient
+from app.workers.ingest_client import ReaderClient, ReaderTimeouts
 from tests.conftest import CORPUS
 from tests.ingest.pages import check_promises
 
@@ -132,6 +132,13 @@ def test_known_password_opens_the_file(reader: ReaderClient, path: str, password
     assert (outcome.refused, outcome.page_count) == (None, pages)
 
 
-def test_page_that_draws_for_ever_is_given_up_and_its_text_is_not(reader: ReaderClient) -> None:
-    path = CORPUS / "pdf" / "pymupdf" / "test_2548.pdf"
-    assert outcome_of(reader, path).pages_read == 15
+def test_page_that_draws_for_ever_is_given_up_and_its_text_is_read() -> None:
+    content = (CORPUS / "pdf" / "pymupdf" / "test_2548.pdf").read_bytes()
+    client = ReaderClient(timeouts=ReaderTimeouts(render_s=1.0))
+    try:
+        with pytest.raises(JingyanError) as error:
+            client.render("a.pdf", content, 1, 4_000)
+        assert error.value.code is ErrorCode.PAGE_TIMED_OUT
+        assert sum(isinstance(event, PageRead) for event in client.read("a.pdf", content)) == 15
+    finally:
+        client.close()
