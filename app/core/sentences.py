@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 _TERMINAL = re.compile(
     r"""
-    (?P<cjk>[。！？!?；…]+[”’」』）)"']*)            # always an end
+    (?P<cjk>[。！？!?…]+[”’」』）)"']*)            # always an end
   | (?P<dot>\.)(?P<close>[”’"')\]]*)(?=\s|$)          # a full stop before a space
   | (?P<blank>\n[ \t]*\n)                             # a blank line
   | (?P<item>\n(?=[ \t]*(?:[-*•·▪◦]|\(?[0-9a-zA-Z一二三四五六七八九十]{1,3}[.)、）])\s*\S))  # a list item follows
