@@ -1,24 +1,29 @@
-"""Starts the window. It is painted before anything heavy is loaded; the services are built on a thread after that."""
+"""Starts the window: painted first, then its works are loaded on a thread, then the services are built on a thread."""
 
 from __future__ import annotations
 
+import importlib
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from PySide6.QtCore import QEvent, QObject, QTimer
+from PySide6.QtCore import QEvent, QObject, QTimer, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication, QWidget
 
 from app.gui.language import Language
 from app.gui.main_window import MainWindow
-from app.gui.passphrase import PassphraseAsker
-from app.gui.ports import Preferences, Services
 from app.gui.theme.theme import Theme
 from app.gui.ui import Ui
 from app.settings import LanguageChoice, ThemeChoice
+
+if TYPE_CHECKING:
+    from app.gui.passphrase import PassphraseAsker
+    from app.gui.ports import Preferences, Services
+    from app.gui.works import Works
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -55,18 +60,27 @@ def run(
     application = QApplication.instance() or QApplication(sys.argv[:1])
     assert isinstance(application, QApplication)  # nothing else makes one in this process
     name_application(application)
-    window = build_window(application, preferences or RunPreferences())
+    chosen = preferences or RunPreferences()
+    window = build_window(application, chosen)
+
+    def work() -> None:
+        works = add_works(window, chosen)
+        works.reactions.on_retry_start(lambda: works.session.start(services_factory))
+        works.session.add(files)
+        works.session.start(services_factory)
+
+    loader = WorksLoader(window)
+    loader.loaded.connect(work)
     if passphrase is not None:
         passphrase.bind(window)
-    window.session.add(files)
-    window.reactions.on_retry_start(lambda: window.session.start(services_factory))
-    after_first_paint(window, lambda: window.session.start(services_factory))
+    after_first_paint(window, loader.start)
     interrupts = quit_on_interrupt(application)
     window.show()
     status = application.exec()
     interrupts.close()
     if passphrase is not None:
         passphrase.close()
+    loader.join()
     window.shut_down()
     return status
 
@@ -86,10 +100,38 @@ def build_window(application: QApplication, preferences: Preferences) -> MainWin
     window = MainWindow(ui)
     theme.setParent(window)  # both end with their window
     language.setParent(window)
-    menu = window.menu
-    menu.theme_chosen.connect(lambda value: window.tasks.run(lambda: preferences.put(THEME, value)))
-    menu.language_chosen.connect(lambda value: window.tasks.run(lambda: preferences.put(LANGUAGE, value)))
     return window
+
+
+def add_works(window: MainWindow, preferences: Preferences) -> Works:
+    """Everything behind the painted window; the user's choices go to `preferences` from here on."""
+    from app.gui.works import Works  # half of the start-up time: loaded after the first paint
+
+    works = Works(window)
+    works.menu.theme_chosen.connect(lambda value: works.tasks.run(lambda: preferences.put(THEME, value)))
+    works.menu.language_chosen.connect(lambda value: works.tasks.run(lambda: preferences.put(LANGUAGE, value)))
+    return works
+
+
+class WorksLoader(QObject):
+    """Imports app.gui.works on a thread, so that the window answers meanwhile; `loaded` fires in the main thread."""
+
+    loaded = Signal()
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self._thread = threading.Thread(target=self._load, name="jobs-start")
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def join(self) -> None:
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _load(self) -> None:
+        importlib.import_module("app.gui.works")
+        self.loaded.emit()
 
 
 def after_first_paint(window: QWidget, then: Callable[[], None]) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import QCoreApplication, QLibraryInfo, QLocale, QObject, QTranslator, Signal
 
 from app.core.paths import resources
 from app.settings import LanguageChoice
-from app.wording import Language as WordingLanguage
+
+if TYPE_CHECKING:
+    from app.wording import Language as WordingLanguage
 
 
 class Language(QObject):

@@ -25,7 +25,7 @@ class MainMenu(QMenu):
         super().__init__(parent)
         self._ui = ui
         self.aboutToShow.connect(self._fill)
-        self._fill()
+        self.addAction("")  # a menu without any action would not open, and so never be filled
 
     def _fill(self) -> None:
         """Made anew each time it opens, so that words and ticks are always right."""

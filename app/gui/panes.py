@@ -15,13 +15,13 @@ _SLIDE_MS = 160
 
 
 class Panes(QSplitter):
-    def __init__(self, sidebar: QWidget, chat: QWidget, source: QWidget, parent: QWidget | None = None) -> None:
+    def __init__(self, sidebar: QWidget, chat: QWidget, parent: QWidget | None = None) -> None:
         super().__init__(Qt.Orientation.Horizontal, parent)
-        self._sidebar, self._chat, self._source = sidebar, chat, source
+        self._sidebar, self._chat, self._source = sidebar, chat, QWidget()
         self._sidebar_wanted = True
         self._animated = self.style().styleHint(QStyle.StyleHint.SH_Widget_Animation_Duration) > 0
         self._source_px = SOURCE_PX
-        for pane in (sidebar, chat, source):
+        for pane in (sidebar, chat, self._source):
             self.addWidget(pane)
         sidebar.setMinimumWidth(_SIDEBAR_MIN_PX)
         chat.setMinimumWidth(_CHAT_MIN_PX)
@@ -30,12 +30,19 @@ class Panes(QSplitter):
         self.setStretchFactor(0, 0)
         self.setStretchFactor(1, 1)
         self.setStretchFactor(2, 0)
-        source.hide()
+        self._source.hide()
         self._slide = QVariantAnimation(self)
         self._slide.setEasingCurve(QEasingCurve.Type.OutCubic)
         self._slide.valueChanged.connect(self._set_source_width)
         self._slide.finished.connect(self._slid)
         self.setSizes([SIDEBAR_PX, 800, 0])
+
+    def add_source(self, source: QWidget) -> None:
+        """The real source pane, which comes after the first paint."""
+        self.replaceWidget(2, source)
+        self._source.deleteLater()
+        self._source = source
+        source.hide()
 
     def fit(self, width: int) -> None:
         """Show or hide the side bar for a window of this width."""

@@ -11,6 +11,7 @@ from app.core.events import EngineRestarted, LibraryEvent, ModelEvent, ModelFail
 from app.core.paths import resources
 from app.core.values import Document, ModelInfo
 from app.gui.chat.conversation import Conversation
+from app.gui.chat.notices import Notices
 from app.gui.chat.view import ChatView
 from app.gui.documents.model import DocumentsModel
 from app.gui.session import Session
@@ -26,6 +27,7 @@ class Reactions(QObject):
         session: Session,
         documents: DocumentsModel,
         chat: ChatView,
+        notices: Notices,
         conversation: Conversation,
         parent: QObject,
     ) -> None:
@@ -34,6 +36,7 @@ class Reactions(QObject):
         self._session = session
         self._documents = documents
         self._chat = chat
+        self._notices = notices
         self._conversation = conversation
         self._model_heard = False  # a model event is newer than the answer to "which model is loaded?"
         self._retry: Callable[[], None] | None = None
@@ -57,10 +60,10 @@ class Reactions(QObject):
             sentence = self._ui.explain(reason)
             return sentence.happened, sentence.advice
 
-        return self._chat.notify(level, words)
+        return self._notices.add(level, words)
 
     def drop_refused(self) -> None:
-        self._chat.notify(
+        self._notices.add(
             Level.INFO,
             lambda: (
                 self.tr("Only files on this computer can be added."),
@@ -71,7 +74,7 @@ class Reactions(QObject):
     def remove(self, document: Document) -> None:
         """Removes at once, and offers to undo: the user's file itself is never touched."""
         self._session.remove(document)
-        bar = self._chat.notify(
+        bar = self._notices.add(
             Level.INFO,
             lambda: (
                 self.tr("Removed “{name}” from the library.").format(name=document.name),
@@ -81,7 +84,7 @@ class Reactions(QObject):
 
         def undo() -> None:
             self._session.add([document.path])
-            self._chat.dismiss(bar)
+            self._notices.dismiss(bar)
 
         bar.add_action(lambda: self.tr("Undo"), undo)
 
@@ -114,7 +117,7 @@ class Reactions(QObject):
         if retry is not None:
 
             def again() -> None:
-                self._chat.dismiss(bar)
+                self._notices.dismiss(bar)
                 retry()
 
             bar.add_action(lambda: self.tr("Try again"), again)

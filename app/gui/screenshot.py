@@ -10,9 +10,9 @@ from PySide6.QtCore import QEventLoop, QSize, QTimer, SignalInstance
 from PySide6.QtWidgets import QApplication
 
 from app.core.values import Document, DocumentKind
-from app.gui.app import LANGUAGE, THEME, RunPreferences, build_window, name_application
-from app.gui.main_window import MainWindow
+from app.gui.app import LANGUAGE, THEME, RunPreferences, add_works, build_window, name_application
 from app.gui.ports import Asking, Library, Models, Services
+from app.gui.works import Works
 
 SIZE = QSize(1240, 800)
 QUESTIONS = {"en": "When does the lease begin?", "zh_CN": "月租金是多少？"}
@@ -46,13 +46,15 @@ def save(services: Services, folder: Path) -> tuple[Path, ...]:
 
 
 def _picture(application: QApplication, services: Services, folder: Path, theme: str, language: str) -> Path:
-    window = build_window(application, RunPreferences(**{THEME: theme, LANGUAGE: language}))
+    preferences = RunPreferences(**{THEME: theme, LANGUAGE: language})
+    window = build_window(application, preferences)
+    works = add_works(window, preferences)
     window.resize(SIZE)
     window.show()
     try:
-        wait_for(window.session.documents_listed, lambda: window.session.start(lambda: _Borrowed(services)))
-        wait_for(window.bridge.ask_ended, lambda: window.conversation.ask(QUESTIONS[language]))
-        _show_source(window)
+        wait_for(works.session.documents_listed, lambda: works.session.start(lambda: _Borrowed(services)))
+        wait_for(works.bridge.ask_ended, lambda: works.conversation.ask(QUESTIONS[language]))
+        _show_source(works)
         path = folder / f"window-{theme}-{language}.png"
         window.grab().save(str(path))
     finally:
@@ -62,16 +64,16 @@ def _picture(application: QApplication, services: Services, folder: Path, theme:
     return path
 
 
-def _show_source(window: MainWindow) -> None:
+def _show_source(works: Works) -> None:
     """Open the first citation and wait for its page."""
-    answer = window.conversation.last_answer
+    answer = works.conversation.last_answer
     if answer is None or answer.answer is None or not answer.answer.citations:
         return
-    cited: Document | None = window.documents.find(answer.answer.citations[0].document_id)
+    cited: Document | None = works.documents.find(answer.answer.citations[0].document_id)
     as_image = cited is not None and cited.kind is DocumentKind.PDF
-    ready = window.sources.loader.image_ready if as_image else window.sources.loader.text_ready
-    window.panes.set_animated(False)
-    wait_for(ready, lambda: window.sources.show_citation(answer, 0))
+    ready = works.sources.loader.image_ready if as_image else works.sources.loader.text_ready
+    works.window.panes.set_animated(False)
+    wait_for(ready, lambda: works.sources.show_citation(answer, 0))
     QApplication.sendPostedEvents()  # layouts asked for by the page that has just arrived
 
 

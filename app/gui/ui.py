@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from app.core.errors import Reason
 from app.gui.language import Language
-from app.gui.tasks import Failure
 from app.gui.theme.theme import Theme
-from app.wording import Sentence, explain, unexpected
+
+if TYPE_CHECKING:
+    from app.core.errors import Reason
+    from app.wording import Sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +20,6 @@ class Ui:
 
     def explain(self, reason: Reason | None) -> Sentence:
         """The sentence of `reason` in the window's language; None is a bug of ours."""
-        return explain(reason, self.language.code) if reason else unexpected(self.language.code)
+        from app.wording import explain, unexpected  # nothing has gone wrong before the first paint
 
-    def explain_failure(self, failure: Failure) -> Sentence:
-        return self.explain(failure.reason)
+        return explain(reason, self.language.code) if reason else unexpected(self.language.code)

@@ -83,6 +83,25 @@
         </message>
     </context>
     <context>
+        <name>Choosing</name>
+        <message>
+            <source>Add documents</source>
+            <translation>添加文档</translation>
+        </message>
+        <message>
+            <source>Documents (*.pdf *.txt *.md *.markdown *.text);;All files (*)</source>
+            <translation>文档 (*.pdf *.txt *.md *.markdown *.text);;所有文件 (*)</translation>
+        </message>
+        <message>
+            <source>Load a GLM model</source>
+            <translation>加载 GLM 模型</translation>
+        </message>
+        <message>
+            <source>GGUF models (*.gguf);;All files (*)</source>
+            <translation>GGUF 模型 (*.gguf);;所有文件 (*)</translation>
+        </message>
+    </context>
+    <context>
         <name>CitationChips</name>
         <message>
             <source>not found in the source</source>
@@ -191,7 +210,7 @@
         </message>
     </context>
     <context>
-        <name>DocumentsPanel</name>
+        <name>DocumentsList</name>
         <message>
             <source>Open</source>
             <translation>打开</translation>
@@ -216,6 +235,13 @@
             <source>Remove from library</source>
             <translation>从资料库中移除</translation>
         </message>
+        <message>
+            <source>Documents</source>
+            <translation>文档</translation>
+        </message>
+    </context>
+    <context>
+        <name>DocumentsPanel</name>
         <message>
             <source>Jingyan</source>
             <translation>静言</translation>
@@ -371,22 +397,6 @@
     </context>
     <context>
         <name>MainWindow</name>
-        <message>
-            <source>Add documents</source>
-            <translation>添加文档</translation>
-        </message>
-        <message>
-            <source>Documents (*.pdf *.txt *.md *.markdown *.text);;All files (*)</source>
-            <translation>文档 (*.pdf *.txt *.md *.markdown *.text);;所有文件 (*)</translation>
-        </message>
-        <message>
-            <source>Load a GLM model</source>
-            <translation>加载 GLM 模型</translation>
-        </message>
-        <message>
-            <source>GGUF models (*.gguf);;All files (*)</source>
-            <translation>GGUF 模型 (*.gguf);;所有文件 (*)</translation>
-        </message>
         <message>
             <source>Jingyan 静言</source>
             <translation>静言 Jingyan</translation>

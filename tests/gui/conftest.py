@@ -13,8 +13,9 @@ from PySide6.QtCore import QCoreApplication, QEvent, QTimer
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from app.gui.app import RunPreferences, build_window
+from app.gui.app import RunPreferences, add_works, build_window
 from app.gui.main_window import MainWindow
+from app.gui.works import Works
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
@@ -31,20 +32,21 @@ class Stage:
     """The window and what stands behind it."""
 
     window: MainWindow
+    works: Works
     services: FakeServices
     bot: QtBot
 
     def connect(self) -> None:
         """Start the services and wait until the library is listed."""
-        with self.bot.waitSignal(self.window.session.documents_listed):
-            self.window.session.start(lambda: self.services)
+        with self.bot.waitSignal(self.works.session.documents_listed):
+            self.works.session.start(lambda: self.services)
 
     def until(self, condition: Callable[[], bool]) -> None:
         self.bot.waitUntil(condition, timeout=10_000)
 
     def ask(self, text: str = "How fast?") -> None:
         """Ask and wait for the end."""
-        with self.bot.waitSignal(self.window.bridge.ask_ended, timeout=10_000):
+        with self.bot.waitSignal(self.works.bridge.ask_ended, timeout=10_000):
             self.window.chat.composer.set_text(text)
             self.window.chat.composer.sent.emit(text)
 
@@ -59,10 +61,11 @@ def stage(qtbot: QtBot, qapp: QApplication, preferences: RunPreferences) -> Iter
     """A window that is shown, whose services have not been started."""
     before = set(threading.enumerate())
     window = build_window(qapp, preferences)
+    works = add_works(window, preferences)
     window.panes.set_animated(False)
     window.show()
     qtbot.waitExposed(window)
-    yield Stage(window, FakeServices(), qtbot)
+    yield Stage(window, works, FakeServices(), qtbot)
     window.shut_down()
     window.close()
     window.deleteLater()

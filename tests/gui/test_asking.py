@@ -15,7 +15,7 @@ from app.gui.chat.answer import AnswerView
 
 
 def _answer(stage: Stage) -> AnswerView:
-    return stage.window.chat.transcript.answers()[-1]
+    return stage.works.transcript.answers()[-1]
 
 
 def _type_and_send(stage: Stage, text: str) -> None:
@@ -37,11 +37,11 @@ def test_enter_sends_and_the_answer_streams_in_pieces(ready: Stage) -> None:
     _type_and_send(ready, "How fast?")
     ready.until(lambda: _answer(ready).text() == "The pump ")
     assert ready.window.chat.composer.text() == ""
-    assert ready.window.conversation.answering
-    with ready.bot.waitSignal(ready.window.bridge.ask_ended):
+    assert ready.works.conversation.answering
+    with ready.bot.waitSignal(ready.works.bridge.ask_ended):
         asking.gate.set()
     assert _answer(ready).text() == "The pump runs."
-    assert not ready.window.conversation.answering
+    assert not ready.works.conversation.answering
     assert asking.questions[0].text == "How fast?"
 
 
@@ -66,10 +66,10 @@ def test_what_happens_before_the_first_word_is_said(ready: Stage) -> None:
             TextDelta("x"),
             AnswerReady(answer("x")),
         ]
-        ready.window.conversation.ask("q")
+        ready.works.conversation.ask("q")
         ready.until(lambda words=words: _answer(ready).status() == words)
         seen.append(words)
-        with ready.bot.waitSignal(ready.window.bridge.ask_ended):
+        with ready.bot.waitSignal(ready.works.bridge.ask_ended):
             asking.gate.set()
     assert len(seen) == 3
     assert _answer(ready).status() == ""
@@ -79,9 +79,9 @@ def test_stop_cancels_the_service_and_keeps_the_text(ready: Stage) -> None:
     asking = ready.services.asking
     asking.gate, asking.gate_at = threading.Event(), 1
     asking.script = [TextDelta("Half of the ans"), TextDelta("wer"), AnswerReady(answer("Half of the answer"))]
-    ready.window.conversation.ask("q")
+    ready.works.conversation.ask("q")
     ready.until(lambda: _answer(ready).text() == "Half of the ans")
-    with ready.bot.waitSignal(ready.window.bridge.ask_ended):
+    with ready.bot.waitSignal(ready.works.bridge.ask_ended):
         ready.bot.keyClick(ready.window, Qt.Key.Key_Escape)
     assert asking.cancelled
     assert _answer(ready).text() == "Half of the ans"
@@ -93,9 +93,9 @@ def test_send_button_turns_into_stop_while_answering(ready: Stage) -> None:
     assert button.accessibleName() == "Send"
     assert not button.isEnabled()
     asking.gate, asking.gate_at = threading.Event(), 0
-    ready.window.conversation.ask("q")
+    ready.works.conversation.ask("q")
     assert button.accessibleName() == "Stop"
-    with ready.bot.waitSignal(ready.window.bridge.ask_ended):
+    with ready.bot.waitSignal(ready.works.bridge.ask_ended):
         ready.bot.mouseClick(button, Qt.MouseButton.LeftButton)
     assert asking.cancelled
     assert button.accessibleName() == "Send"
@@ -121,7 +121,7 @@ def test_a_failure_after_some_text_keeps_the_text(ready: Stage) -> None:
     ready.ask()
     assert _answer(ready).text() == "Some **te"
     assert "do not fit" in _answer(ready).notices()[0].text()
-    assert not ready.window.conversation.answering
+    assert not ready.works.conversation.answering
 
 
 def test_a_bug_in_a_service_is_told_as_a_bug_and_the_next_question_works(ready: Stage, caplog) -> None:
@@ -136,8 +136,8 @@ def test_a_bug_in_a_service_is_told_as_a_bug_and_the_next_question_works(ready: 
 
 def test_engine_restart_is_said_outside_of_answers_only(ready: Stage) -> None:
     ready.services.models.tell(EngineRestarted(Reason(ErrorCode.ENGINE_DIED)))
-    ready.until(lambda: len(ready.window.chat.notices()) == 1)
-    assert "The model stopped" in ready.window.chat.notices()[0].text()
+    ready.until(lambda: len(ready.works.notices.bars()) == 1)
+    assert "The model stopped" in ready.works.notices.bars()[0].text()
 
 
 def test_earlier_turns_go_with_the_next_question_until_a_new_chat(ready: Stage) -> None:
@@ -147,7 +147,7 @@ def test_earlier_turns_go_with_the_next_question_until_a_new_chat(ready: Stage) 
     history = ready.services.asking.questions[1].history
     assert [(turn.role, turn.content) for turn in history] == [(Role.USER, "one"), (Role.ASSISTANT, "First.")]
     ready.bot.keyClick(ready.window, Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
-    assert ready.window.chat.transcript.answers() == ()
+    assert ready.works.transcript.answers() == ()
     ready.ask("three")
     assert ready.services.asking.questions[2].history == ()
 
@@ -156,16 +156,16 @@ def test_a_new_chat_drops_what_the_old_question_still_says(ready: Stage) -> None
     asking = ready.services.asking
     asking.gate, asking.gate_at = threading.Event(), 1
     asking.script = [TextDelta("old"), AnswerReady(answer("old answer"))]
-    ready.window.conversation.ask("old question")
+    ready.works.conversation.ask("old question")
     ready.until(lambda: _answer(ready).text() == "old")
-    with ready.bot.waitSignal(ready.window.bridge.ask_ended):
-        ready.window.conversation.new_chat()
-    assert ready.window.chat.transcript.answers() == ()
+    with ready.bot.waitSignal(ready.works.bridge.ask_ended):
+        ready.works.conversation.new_chat()
+    assert ready.works.transcript.answers() == ()
     assert asking.cancelled
     asking.gate = None
     asking.script = [AnswerReady(answer("new answer"))]
     ready.ask("new question")
-    assert [view.text() for view in ready.window.chat.transcript.answers()] == ["new answer"]
+    assert [view.text() for view in ready.works.transcript.answers()] == ["new answer"]
 
 
 def test_reading_mode_and_what_was_not_found_are_marked(ready: Stage) -> None:
@@ -182,12 +182,12 @@ def test_asking_one_document_only_is_shown_and_sent(ready: Stage) -> None:
     from app.core.values import DocumentState
 
     row = ready.services.library.put("lease.pdf", DocumentState.READY, page_count=6)
-    ready.until(lambda: ready.window.documents.rowCount() == 1)
-    ready.window.panel.ask_only_asked.emit(row)
+    ready.until(lambda: ready.works.documents.rowCount() == 1)
+    ready.works.rows.ask_only_asked.emit(row)
     ready.ask("q")
     assert ready.services.asking.questions[0].document_ids == frozenset({row.document_id})
     ready.services.library.remove(row.document_id)
-    ready.until(lambda: ready.window.conversation.scope is None)
+    ready.until(lambda: ready.works.conversation.scope is None)
     ready.ask("q")
     assert ready.services.asking.questions[1].document_ids is None
 
@@ -199,4 +199,4 @@ def test_one_can_type_but_not_send_before_the_services_are_there(stage: Stage) -
     stage.until(stage.window.chat.composer.send_button.isEnabled)
     stage.bot.keyClick(stage.window.chat.composer.editor, Qt.Key.Key_Return)
     stage.until(lambda: [q.text for q in stage.services.asking.questions] == ["early"])
-    stage.until(lambda: not stage.window.conversation.answering)
+    stage.until(lambda: not stage.works.conversation.answering)

@@ -17,7 +17,8 @@ from app.core.events import DocumentChanged, DocumentRemoved, PromptProgress, Te
 from app.core.values import DocumentState
 from app.gui.bridge import AskEnded, Bridge
 from app.gui.merging import merge_ask, merge_library
-from app.gui.passphrase import PassphraseAsker, PassphraseDialog
+from app.gui.passphrase import PassphraseAsker
+from app.gui.passphrase_dialog import PassphraseDialog
 from app.gui.tasks import Failure, Tasks
 
 
@@ -137,7 +138,7 @@ def test_the_services_are_closed_with_the_window(ready: Stage) -> None:
     ready.window.shut_down()
     assert ready.services.closed
     ready.services.library.put("late.pdf", DocumentState.READY)  # told to nobody
-    assert ready.window.documents.rowCount() == 0
+    assert ready.works.documents.rowCount() == 0
 
 
 def test_services_that_arrive_after_the_window_closed_are_closed_too(stage: Stage) -> None:
@@ -147,9 +148,9 @@ def test_services_that_arrive_after_the_window_closed_are_closed_too(stage: Stag
         gate.wait(10)
         return stage.services
 
-    stage.window.session.start(slow)
+    stage.works.session.start(slow)
     closing = threading.Timer(0.0, gate.set)
-    stage.window.session.stop_listening()
+    stage.works.session.stop_listening()
     closing.start()
     stage.window.shut_down()
     closing.join()
@@ -160,27 +161,27 @@ def test_the_model_chip_tells_what_is_loaded_and_what_went_wrong(ready: Stage) -
     chip = ready.window.chat.composer.model_chip
     ready.until(lambda: chip.text() == "Starter model")
     assert STARTER.name in chip.facts()
-    ready.window.session.load_model(Path("/models/glm-4-9b.gguf"))
+    ready.works.session.load_model(Path("/models/glm-4-9b.gguf"))
     ready.until(lambda: chip.text() == "GLM-4-9B-0414")
     assert any("9.4B" in line for line in chip.facts())
     ready.services.models.load_error = JingyanError(ErrorCode.MODEL_NOT_GGUF, name="x.zip")
-    ready.window.session.load_model(Path("/models/x.zip"))
-    ready.until(lambda: len(ready.window.chat.notices()) == 1)
-    assert "“x.zip” is not a GGUF" in ready.window.chat.notices()[0].text()
+    ready.works.session.load_model(Path("/models/x.zip"))
+    ready.until(lambda: len(ready.works.notices.bars()) == 1)
+    assert "“x.zip” is not a GGUF" in ready.works.notices.bars()[0].text()
     ready.until(lambda: chip.text() == "GLM-4-9B-0414")
 
 
 def test_the_passphrase_is_asked_for_while_the_services_start(stage: Stage) -> None:
     asker, got = PassphraseAsker(), []
     asker.bind(stage.window)
-    stage.window.session.start(lambda: got.append(asker.ask(True)) or stage.services)
+    stage.works.session.start(lambda: got.append(asker.ask(True)) or stage.services)
     stage.until(lambda: len(stage.window.findChildren(PassphraseDialog)) == 1)
     dialog = stage.window.findChildren(PassphraseDialog)[0]
     first, second = dialog.findChildren(QLineEdit)
     stage.bot.keyClicks(first, "correct horse")
     assert not dialog.go_button.isEnabled()
     stage.bot.keyClicks(second, "correct horse")
-    with stage.bot.waitSignal(stage.window.session.documents_listed):
+    with stage.bot.waitSignal(stage.works.session.documents_listed):
         dialog.go_button.click()
     assert got == ["correct horse"]
 
@@ -188,11 +189,11 @@ def test_the_passphrase_is_asked_for_while_the_services_start(stage: Stage) -> N
 def test_closing_the_passphrase_dialog_is_a_cancel_that_can_be_tried_again(stage: Stage) -> None:
     asker = PassphraseAsker()
     asker.bind(stage.window)
-    stage.window.session.start(lambda: asker.ask(False) and stage.services)
+    stage.works.session.start(lambda: asker.ask(False) and stage.services)
     stage.until(lambda: len(stage.window.findChildren(PassphraseDialog)) == 1)
     stage.window.findChildren(PassphraseDialog)[0].reject()
-    stage.until(lambda: len(stage.window.chat.notices()) == 1)
-    assert "You stopped it" in stage.window.chat.notices()[0].text()
+    stage.until(lambda: len(stage.works.notices.bars()) == 1)
+    assert "You stopped it" in stage.works.notices.bars()[0].text()
 
 
 def test_whoever_waits_for_a_passphrase_is_let_go_when_the_window_closes(stage: Stage) -> None:

@@ -37,7 +37,7 @@ def _drop(target: QWidget, data: QMimeData) -> QDropEvent:
 
 
 def _rows(stage: Stage) -> list[str]:
-    return [document.name for document in stage.window.documents.documents()]
+    return [document.name for document in stage.works.documents.documents()]
 
 
 def _words(stage: Stage, document: Document) -> str:
@@ -49,14 +49,14 @@ def test_dropped_files_and_folders_go_to_the_library_and_show_rows(ready: Stage,
     file.write_bytes(b"%PDF")
     folder.mkdir()
     data = _drag(ready.window, [QUrl.fromLocalFile(str(file)), QUrl.fromLocalFile(str(folder))])
-    assert ready.window.drops.overlay.isVisible()
+    assert ready.works.drops.overlay.isVisible()
     _drop(ready.window, data)
-    assert not ready.window.drops.overlay.isVisible()
+    assert not ready.works.drops.overlay.isVisible()
     ready.until(lambda: sorted(_rows(ready)) == ["folder", "年报 2025.pdf"])
     assert ready.services.library.added == [file, folder]
-    refused = next(d for d in ready.window.documents.documents() if d.name == "folder")
-    ready.until(lambda: ready.window.documents.find(refused.document_id).state is DocumentState.REFUSED)
-    assert _words(ready, ready.window.documents.find(refused.document_id)) == "A folder, not a file"
+    refused = next(d for d in ready.works.documents.documents() if d.name == "folder")
+    ready.until(lambda: ready.works.documents.find(refused.document_id).state is DocumentState.REFUSED)
+    assert _words(ready, ready.works.documents.find(refused.document_id)) == "A folder, not a file"
 
 
 def test_children_leave_drops_to_the_window(ready: Stage) -> None:
@@ -67,7 +67,7 @@ def test_children_leave_drops_to_the_window(ready: Stage) -> None:
 def test_web_addresses_are_refused_with_a_sentence(ready: Stage) -> None:
     data = _drag(ready.window, [QUrl("https://example.org/a.pdf")])
     _drop(ready.window, data)
-    assert "Only files on this computer" in ready.window.chat.notices()[0].text()
+    assert "Only files on this computer" in ready.works.notices.bars()[0].text()
     assert ready.services.library.added == []
 
 
@@ -80,11 +80,11 @@ def test_plain_text_is_not_taken_for_files(ready: Stage) -> None:
     enter.ignore()
     QApplication.sendEvent(ready.window, enter)
     assert not enter.isAccepted()
-    assert not ready.window.drops.overlay.isVisible()
+    assert not ready.works.drops.overlay.isVisible()
 
 
 def test_files_given_before_the_services_are_there_wait_for_them(stage: Stage) -> None:
-    stage.window.session.add([Path("/tmp/early.pdf")])
+    stage.works.session.add([Path("/tmp/early.pdf")])
     stage.connect()
     stage.until(lambda: stage.services.library.added == [Path("/tmp/early.pdf")])
     stage.until(lambda: _rows(stage) == ["early.pdf"])
@@ -125,10 +125,10 @@ def test_a_row_follows_its_document_live(ready: Stage) -> None:
     ready.until(lambda: _rows(ready) == ["a.pdf"])
     for page in range(1, 41):
         library.change(row.document_id, state=DocumentState.READING, page_count=40, pages_read=page)
-    ready.until(lambda: ready.window.documents.find(row.document_id).pages_read == 40)
+    ready.until(lambda: ready.works.documents.find(row.document_id).pages_read == 40)
     library.change(row.document_id, state=DocumentState.READY)
-    ready.until(lambda: ready.window.documents.find(row.document_id).state is DocumentState.READY)
-    text = ready.window.documents.data(ready.window.documents.index(0), Qt.ItemDataRole.AccessibleTextRole)
+    ready.until(lambda: ready.works.documents.find(row.document_id).state is DocumentState.READY)
+    text = ready.works.documents.data(ready.works.documents.index(0), Qt.ItemDataRole.AccessibleTextRole)
     assert text == "a.pdf, Ready, 40 pages"
 
 
@@ -141,12 +141,12 @@ def test_the_listing_at_start_does_not_undo_newer_events(stage: Stage) -> None:
     library.change(row.document_id, state=DocumentState.READY, page_count=2)
     library.remove(gone.document_id)
     stage.until(lambda: _rows(stage) == ["a.pdf"])
-    stage.window.documents.set_snapshot(stale)
-    assert [(d.name, d.state) for d in stage.window.documents.documents()] == [("a.pdf", DocumentState.READY)]
+    stage.works.documents.set_snapshot(stale)
+    assert [(d.name, d.state) for d in stage.works.documents.documents()] == [("a.pdf", DocumentState.READY)]
 
 
 def _popover_buttons(stage: Stage, document: Document) -> dict[str, QPushButton]:
-    popover = stage.window.panel.details(document)
+    popover = stage.works.rows.details(document)
     return {button.text(): button for button in popover.findChildren(QPushButton)}
 
 
@@ -154,7 +154,7 @@ def test_details_name_every_problem_with_its_page(ready: Stage) -> None:
     problems = tuple(PageProblem(n, Reason(ErrorCode.PAGE_NO_TEXT)) for n in (3, 9))
     row = ready.services.library.put("scan.pdf", DocumentState.PARTIAL, page_count=10, problems=problems)
     ready.until(lambda: _rows(ready) == ["scan.pdf"])
-    popover = ready.window.panel.details(row)
+    popover = ready.works.rows.details(row)
     everything = " ".join(label.text() for label in popover.findChildren(QLabel))
     assert "Page 3 has no text" in everything and "Page 9 has no text" in everything
     assert "10 pages" in everything
@@ -168,10 +168,10 @@ def test_reading_again_and_removing_reach_the_library(ready: Stage) -> None:
     ready.until(lambda: _rows(ready) == ["a.pdf"])
     _popover_buttons(ready, row)["Read again"].click()
     ready.until(lambda: ready.services.library.retried == [(row.document_id, "")])
-    ready.until(lambda: ready.window.documents.find(row.document_id).state is DocumentState.QUEUED)
+    ready.until(lambda: ready.works.documents.find(row.document_id).state is DocumentState.QUEUED)
     _popover_buttons(ready, row)["Remove"].click()
     ready.until(lambda: _rows(ready) == [])
-    notice = ready.window.chat.notices()[0]
+    notice = ready.works.notices.bars()[0]
     assert "Removed “a.pdf”" in notice.text()
     notice.findChildren(QPushButton)[0].click()
     ready.until(lambda: _rows(ready) == ["a.pdf"])
@@ -182,20 +182,20 @@ def test_a_locked_document_is_unlocked_with_its_password(ready: Stage) -> None:
         "a.pdf", DocumentState.REFUSED, problems=(PageProblem(0, Reason(ErrorCode.PASSWORD_NEEDED)),)
     )
     ready.until(lambda: _rows(ready) == ["a.pdf"])
-    dialog = ready.window.panel.unlock(row)
+    dialog = ready.works.rows.unlock(row)
     ready.bot.keyClicks(dialog.password_field, "geheim")
     ready.bot.keyClick(dialog.password_field, Qt.Key.Key_Return)
     ready.until(lambda: ready.services.library.retried == [(row.document_id, "geheim")])
-    assert "Unlock…" in [action.text() for action in ready.window.panel.context_menu(row).actions()]
+    assert "Unlock…" in [action.text() for action in ready.works.rows.context_menu(row).actions()]
 
 
 def test_removing_what_is_already_gone_is_no_error(ready: Stage) -> None:
     row = ready.services.library.put("a.pdf", DocumentState.READY)
     ready.services.library.remove(row.document_id)
-    ready.window.session.remove(row)
+    ready.works.session.remove(row)
     ready.services.library.put("b.pdf", DocumentState.READY)
     ready.until(lambda: _rows(ready) == ["b.pdf"])
-    assert ready.window.chat.notices() == ()
+    assert ready.works.notices.bars() == ()
 
 
 def test_the_empty_state_turns_into_questions_once_there_are_documents(ready: Stage) -> None:
@@ -203,7 +203,7 @@ def test_the_empty_state_turns_into_questions_once_there_are_documents(ready: St
     assert not empty.questions()[0].isVisible()
     ready.services.library.put("a.pdf", DocumentState.READY)
     ready.until(lambda: empty.questions()[0].isVisible())
-    with ready.bot.waitSignal(ready.window.bridge.ask_ended):
+    with ready.bot.waitSignal(ready.works.bridge.ask_ended):
         empty.questions()[0].click()
     assert [q.text for q in ready.services.asking.questions] == ["What is this document about?"]
 
@@ -220,8 +220,8 @@ def test_hundreds_of_rows_are_drawn_without_widgets_of_their_own(ready: Stage, c
     before = len(ready.window.findChildren(QWidget))
     for number in range(count):
         ready.services.library.put(f"{number}.pdf", DocumentState.READY)
-    ready.until(lambda: ready.window.documents.rowCount() == count)
-    ready.window.panel.grab()
+    ready.until(lambda: ready.works.documents.rowCount() == count)
+    ready.works.rows.grab()
     assert len(ready.window.findChildren(QWidget)) == before
 
 
@@ -236,11 +236,11 @@ def test_a_failing_start_says_why_and_tries_again(stage: Stage) -> None:
             raise JingyanError(ErrorCode.LIBRARY_LOCKED)
         return stage.services
 
-    stage.window.reactions.on_retry_start(lambda: stage.window.session.start(factory))
-    stage.window.session.start(factory)
-    stage.until(lambda: len(stage.window.chat.notices()) == 1)
-    notice = stage.window.chat.notices()[0]
+    stage.works.reactions.on_retry_start(lambda: stage.works.session.start(factory))
+    stage.works.session.start(factory)
+    stage.until(lambda: len(stage.works.notices.bars()) == 1)
+    notice = stage.works.notices.bars()[0]
     assert "in use by another Jingyan" in notice.text()
-    with stage.bot.waitSignal(stage.window.session.documents_listed):
+    with stage.bot.waitSignal(stage.works.session.documents_listed):
         notice.findChildren(QPushButton)[0].click()
-    assert stage.window.chat.notices() == ()
+    assert stage.works.notices.bars() == ()

@@ -92,13 +92,13 @@ def test_the_theme_switches_at_once_and_is_remembered(ready: Stage, preferences:
     assert window.palette().color(QPalette.ColorRole.Text) == QColor(DARK.text)
     assert light == QColor(LIGHT.window)
     assert window.grab().toImage().pixelColor(5, 400) == QColor(DARK.window)
-    assert DARK.accent_soft in window.chat.transcript.answers()[0].text_view().toHtml()
+    assert DARK.accent_soft in ready.works.transcript.answers()[0].text_view().toHtml()
     ready.until(lambda: preferences.get("theme") == "dark")
 
 
 def _menu_actions(stage: Stage, submenu: str):
-    stage.window.menu.aboutToShow.emit()
-    return next(m for m in stage.window.menu.actions() if m.menu() and m.text() == submenu).menu().actions()
+    stage.works.menu.aboutToShow.emit()
+    return next(m for m in stage.works.menu.actions() if m.menu() and m.text() == submenu).menu().actions()
 
 
 def _texts(stage: Stage) -> list[str]:
@@ -115,7 +115,7 @@ def _texts(stage: Stage) -> list[str]:
 
 
 def test_the_language_switches_at_once_and_leaves_no_english(ready: Stage, preferences: RunPreferences) -> None:
-    window, library = ready.window, ready.services.library
+    window, works, library = ready.window, ready.works, ready.services.library
     problem = PageProblem(2, Reason(ErrorCode.PAGE_NO_TEXT))
     library.put("一.pdf", DocumentState.PARTIAL, page_count=3, problems=(problem,))
     made = answer(
@@ -127,8 +127,8 @@ def test_the_language_switches_at_once_and_leaves_no_english(ready: Stage, prefe
     )
     ready.services.asking.script = [AnswerReady(made)]
     ready.ask("问题")
-    window.sources.show_citation(window.chat.transcript.answers()[0], 0)
-    window.reactions.tell(Reason(ErrorCode.MODEL_NOT_GGUF, {"name": "一"}))
+    works.sources.show_citation(ready.works.transcript.answers()[0], 0)
+    works.reactions.tell(Reason(ErrorCode.MODEL_NOT_GGUF, {"name": "一"}))
     next(a for a in _menu_actions(ready, "Language") if a.text() == "简体中文").trigger()
     assert window.ui.language.choice is LanguageChoice.CHINESE
     allowed = ("Enter", "Esc", "Ctrl", "GGUF", "GLM", "PDF", "Markdown", "pdf", "report", "pump", "Hz", "The", "runs",

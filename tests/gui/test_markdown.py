@@ -137,7 +137,7 @@ def test_a_hostile_answer_fetches_nothing(ready: Stage, trap: QTcpServer, tmp_pa
     text = f"![a]({web}) ![b]({picture.as_uri()}) <img src='{web}'> <img src='{picture}'>\n\n[ref]: {web}\n![c][ref]"
     ready.services.asking.script = [TextDelta(text[:40]), TextDelta(text[40:]), AnswerReady(answer(text))]
     ready.ask()
-    view = ready.window.chat.transcript.answers()[-1].text_view()
+    view = ready.works.transcript.answers()[-1].text_view()
     ready.window.grab()
     assert "<img" not in view.toHtml()
     view.show_html(
@@ -157,7 +157,7 @@ def test_clicking_a_link_asks_first_and_opens_nothing(ready: Stage, monkeypatch:
     monkeypatch.setattr(QDesktopServices, "openUrl", lambda url: opened.append(url.toString()))
     ready.services.asking.script = [AnswerReady(answer("[x](https://example.org/long)"))]
     ready.ask()
-    view = ready.window.chat.transcript.answers()[-1].text_view()
+    view = ready.works.transcript.answers()[-1].text_view()
     view.anchorClicked.emit(QUrl("https://example.org/long"))
     dialogs = [child for child in ready.window.findChildren(QDialog) if child.isVisible()]
     assert len(dialogs) == 1
@@ -171,7 +171,7 @@ def test_a_link_cannot_navigate_the_answer_itself(ready: Stage, tmp_path: Path) 
     secret.write_text("secret words")
     ready.services.asking.script = [AnswerReady(answer("visible"))]
     ready.ask()
-    view = ready.window.chat.transcript.answers()[-1].text_view()
+    view = ready.works.transcript.answers()[-1].text_view()
     view.setSource(QUrl.fromLocalFile(str(secret)))
     assert "secret words" not in view.toPlainText()
     assert "visible" in view.toPlainText()
@@ -184,12 +184,12 @@ def test_streamed_blocks_are_rendered_while_the_tail_stays_plain(ready: Stage) -
     asking.gate, asking.gate_at = threading.Event(), 1
     whole = "**Bold** one.\n\n**tail"
     asking.script = [TextDelta(whole), AnswerReady(answer(whole + "** [1]", citations=(citation(1),)))]
-    ready.window.conversation.ask("q")
-    view = ready.window.chat.transcript.answers()[-1]
+    ready.works.conversation.ask("q")
+    view = ready.works.transcript.answers()[-1]
     ready.until(lambda: view.text() == whole)
     assert view.text_view().toPlainText().strip() == "Bold one."
     assert view.tail_text() == "**tail"
-    with ready.bot.waitSignal(ready.window.bridge.ask_ended):
+    with ready.bot.waitSignal(ready.works.bridge.ask_ended):
         asking.gate.set()
     assert view.tail_text() == ""
     assert "tail" in view.text_view().toPlainText()

@@ -20,7 +20,7 @@ def _ask(stage: Stage, *citations: object, text: str = "It runs at 40 Hz [1].") 
     stage.services.library.put("report.pdf", DocumentState.READY, page_count=12)
     stage.services.asking.script = [AnswerReady(answer(text, citations=citations))]
     stage.ask()
-    return stage.window.chat.transcript.answers()[-1]
+    return stage.works.transcript.answers()[-1]
 
 
 def _click_chip(stage: Stage, view: AnswerView, at: int = 0) -> None:
@@ -37,7 +37,7 @@ def test_a_chip_opens_the_page_with_the_boxes_in_place(ready: Stage) -> None:
     box = Box(100.0, 200.0, 300.0, 214.0)
     view = _ask(ready, citation(1, boxes=(box,)))
     _click_chip(ready, view)
-    pane = ready.window.sources.pane
+    pane = ready.works.sources.pane
     ready.until(lambda: len(pane.page.boxes_drawn()) == 1)
     assert pane.isVisible()
     assert ready.services.library.rendered[0][:2] == (DocumentId(1), 3)
@@ -55,7 +55,7 @@ def test_a_chip_opens_the_page_with_the_boxes_in_place(ready: Stage) -> None:
 def test_an_inline_marker_does_what_its_chip_does(ready: Stage) -> None:
     view = _ask(ready, citation(1), citation(2, page_no=5, page_label="5"), text="One [1], two [2].")
     view.text_view().anchorClicked.emit(QUrl("cite:2"))
-    pane = ready.window.sources.pane
+    pane = ready.works.sources.pane
     ready.until(lambda: pane.isVisible() and pane.place is not None)
     assert pane.place.page_no == 5
     assert [chip.isChecked() for chip in view.chips().chips()] == [False, True]
@@ -64,7 +64,7 @@ def test_an_inline_marker_does_what_its_chip_does(ready: Stage) -> None:
 def test_arrows_walk_through_the_citations_and_stop_at_the_ends(ready: Stage) -> None:
     view = _ask(ready, citation(1), citation(2, page_no=5, page_label="5"), citation(3, page_no=9, page_label="9"))
     _click_chip(ready, view)
-    pane = ready.window.sources.pane
+    pane = ready.works.sources.pane
     pages = [pane.place.page_no]
     for _ in range(3):
         pane.step(1)
@@ -78,7 +78,7 @@ def test_arrows_walk_through_the_citations_and_stop_at_the_ends(ready: Stage) ->
 def test_zoom_asks_for_a_sharper_page_and_fit_goes_back(ready: Stage) -> None:
     view = _ask(ready, citation(1))
     _click_chip(ready, view)
-    pane, library = ready.window.sources.pane, ready.services.library
+    pane, library = ready.works.sources.pane, ready.services.library
     ready.until(lambda: len(pane.page.boxes_drawn()) == 1)
     small = library.rendered[-1][2]
     for _ in range(3):
@@ -95,7 +95,7 @@ def test_zoom_asks_for_a_sharper_page_and_fit_goes_back(ready: Stage) -> None:
 def test_unverified_citations_say_so_in_the_pane(ready: Stage) -> None:
     view = _ask(ready, citation(1, verified=False))
     _click_chip(ready, view)
-    assert "Not found in the source" in ready.window.sources.pane.truth()
+    assert "Not found in the source" in ready.works.sources.pane.truth()
 
 
 def test_text_files_show_their_text_with_the_quote_marked(ready: Stage) -> None:
@@ -107,9 +107,9 @@ def test_text_files_show_their_text_with_the_quote_marked(ready: Stage) -> None:
     made = citation(1, document_id=row.document_id, page_no=1, page_label="lines 1-40", boxes=(), quote=QUOTE)
     ready.services.asking.script = [AnswerReady(answer("x [1]", citations=(made,)))]
     ready.ask()
-    ready.until(lambda: ready.window.documents.find(row.document_id) is not None)
-    _click_chip(ready, ready.window.chat.transcript.answers()[-1])
-    pane = ready.window.sources.pane
+    ready.until(lambda: ready.works.documents.find(row.document_id) is not None)
+    _click_chip(ready, ready.works.transcript.answers()[-1])
+    pane = ready.works.sources.pane
     ready.until(lambda: pane.text.marked_text() == "The pump\n runs at 40 Hz.")
     selections = pane.text.extraSelections()
     assert selections[0].cursor.selectedText().replace("\u2029", "\n") == "The pump\n runs at 40 Hz."
@@ -122,7 +122,7 @@ def test_a_page_that_cannot_be_drawn_is_shown_as_text_with_the_reason(ready: Sta
     library.texts[DocumentId(1), 3] = PageText(3, "3", 595, 842, f"Before. {QUOTE} After.", ())
     view = _ask(ready, citation(1))
     _click_chip(ready, view)
-    pane = ready.window.sources.pane
+    pane = ready.works.sources.pane
     ready.until(lambda: pane.text.marked_text() == QUOTE)
     assert "changed on disk" in pane.notice_text()
 
@@ -133,7 +133,7 @@ def test_a_document_that_is_gone_gives_one_sentence(ready: Stage) -> None:
     library.page_text = _raise_gone  # type: ignore[method-assign]
     view = _ask(ready, citation(1))
     _click_chip(ready, view)
-    ready.until(lambda: "no longer in your library" in ready.window.sources.pane.notice_text())
+    ready.until(lambda: "no longer in your library" in ready.works.sources.pane.notice_text())
 
 
 def _raise_gone(*_: object) -> PageText:
@@ -142,9 +142,9 @@ def _raise_gone(*_: object) -> PageText:
 
 def test_an_opened_document_turns_its_pages(ready: Stage) -> None:
     row = ready.services.library.put("book.pdf", DocumentState.READY, page_count=3)
-    ready.until(lambda: ready.window.documents.rowCount() == 1)
-    ready.window.sources.open_document(row)
-    pane = ready.window.sources.pane
+    ready.until(lambda: ready.works.documents.rowCount() == 1)
+    ready.works.sources.open_document(row)
+    pane = ready.works.sources.pane
     for _ in range(5):
         pane.step(1)
     assert pane.place.page_no == 3
@@ -154,9 +154,9 @@ def test_an_opened_document_turns_its_pages(ready: Stage) -> None:
 def test_escape_closes_the_pane_and_gives_the_room_back(ready: Stage) -> None:
     view = _ask(ready, citation(1))
     _click_chip(ready, view)
-    assert ready.window.sources.pane.isVisible()
+    assert ready.works.sources.pane.isVisible()
     ready.bot.keyClick(ready.window, Qt.Key.Key_Escape)
-    ready.until(lambda: not ready.window.sources.pane.isVisible())
+    ready.until(lambda: not ready.works.sources.pane.isVisible())
     assert not view.chips().chips()[0].isChecked()
 
 

@@ -13,6 +13,7 @@ from app.core.events import AnswerReady, AskEvent
 from app.core.values import Document, Message, Question, Role
 from app.gui.bridge import AskEnded, Bridge
 from app.gui.chat.answer import AnswerView
+from app.gui.chat.transcript import Transcript
 from app.gui.chat.view import ChatView
 from app.gui.ports import Asking
 from app.gui.tasks import Tasks, failure_of
@@ -24,9 +25,12 @@ class Conversation(QObject):
     link_asked = Signal(str)
     copy_asked = Signal(str)
 
-    def __init__(self, view: ChatView, bridge: Bridge, tasks: Tasks, parent: QObject | None = None) -> None:
+    def __init__(
+        self, view: ChatView, transcript: Transcript, bridge: Bridge, tasks: Tasks, parent: QObject | None = None
+    ) -> None:
         super().__init__(parent)
         self._view = view
+        self._transcript = transcript
         self._bridge = bridge
         self._tasks = tasks
         self._asking: Asking | None = None
@@ -46,7 +50,7 @@ class Conversation(QObject):
     @property
     def last_answer(self) -> AnswerView | None:
         """The newest answer of this chat, growing or done."""
-        answers = self._view.transcript.answers()
+        answers = self._transcript.answers()
         return answers[-1] if answers else None
 
     @property
@@ -71,8 +75,8 @@ class Conversation(QObject):
         if not self._history:
             self._view.set_title(" ".join(text.split()))
         self._view.show_transcript(True)
-        self._view.transcript.add_question(text, self._scope.name if self._scope else "")
-        self._answer = self._view.transcript.add_answer()
+        self._transcript.add_question(text, self._scope.name if self._scope else "")
+        self._answer = self._transcript.add_answer()
         self._connect(self._answer)
         self._view.composer.set_answering(True)
         self._cancel = CancelToken()
@@ -91,7 +95,7 @@ class Conversation(QObject):
         self._number += 1
         self._history = []
         self._finished()
-        self._view.transcript.clear()
+        self._transcript.clear()
         self._view.show_transcript(False)
         self._view.composer.focus()
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QMenu, QPushButton, QWidget
 
-from app.core.values import ModelInfo
 from app.gui.ui import Ui
 from app.gui.widgets.basics import set_look
-from app.wording import format_size
+
+if TYPE_CHECKING:
+    from app.core.values import ModelInfo
 
 _ICON_PX = 16
 _NAME_PX = 200
@@ -46,6 +49,8 @@ class ModelChip(QPushButton):
         model = self._model
         if model is None:
             return ()
+        from app.wording import format_size  # the first paint knows no model yet
+
         size = self.tr("{size} · {parameters} parameters").format(
             size=format_size(model.size_bytes), parameters=_count(model.parameters)
         )

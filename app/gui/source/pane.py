@@ -138,7 +138,7 @@ class SourcePane(QWidget):
         self._clear_notice()
 
         def words() -> tuple[str, str]:
-            sentence = self._ui.explain_failure(failure)
+            sentence = self._ui.explain(failure.reason)
             return sentence.happened, sentence.next
 
         self._notice = NoticeBar(self._ui, Level.WARN, words, self)
