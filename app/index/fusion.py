@@ -2,8 +2,9 @@
 
 Weighted scores, not ranks: merging by rank with equal weights costs up to six points of recall here, because a
 ranking says nothing about how sure it is. Every leg is brought to 0..1 first: full text by its best hit, cosines
-so that an unrelated chunk is 0 and the best is 1. Chunks in another language than the question get result slots of
-their own: their scores cannot be compared with those of the question's language, and they must not push those down.
+so that an unrelated chunk is 0 and the best is 1. Chunks in the question's language and in the other
+one are ranked apart, because their scores cannot be compared; the weaker group gets result slots of its own, so that
+neither pushes the other out.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ ENGLISH_TEXT_WEIGHT = 0.9  # the rest is the vectors' share; all three: models/f
 CHINESE_TEXT_WEIGHT = 1.0  # vectors only fill up what full text leaves empty
 ACROSS_TEXT_WEIGHT = 0.55  # full text is the dictionary's terms then
 FILL_SHARE = 0.5  # of the last full-text hit's score: where vectors only fill up, the best of them gets this
-SLOT_EVERY = 3  # every third result is for the other language, when both have something
+SLOT_EVERY = 3  # every third result is for the language that does not lead, when both have something
 
 T = TypeVar("T")
 Scores = Mapping[ChunkId, float]
@@ -48,12 +49,12 @@ def fuse(text: Scores, vector: Scores, text_weight: float) -> dict[ChunkId, floa
     return fused
 
 
-def in_slots(same: Sequence[T], other: Sequence[T], limit: int) -> list[T]:
+def in_slots(leading: Sequence[T], other: Sequence[T], limit: int) -> list[T]:
     """At most `limit` of both, each in its own order; every third place is `other`'s while both last."""
     merged: list[T] = []
-    same_left, other_left = list(reversed(same)), list(reversed(other))
-    while len(merged) < limit and (same_left or other_left):
+    leading_left, other_left = list(reversed(leading)), list(reversed(other))
+    while len(merged) < limit and (leading_left or other_left):
         turn_of_other = (len(merged) + 1) % SLOT_EVERY == 0
-        from_other = bool(other_left) and (turn_of_other or not same_left)
-        merged.append((other_left if from_other else same_left).pop())
+        from_other = bool(other_left) and (turn_of_other or not leading_left)
+        merged.append((other_left if from_other else leading_left).pop())
     return merged

@@ -1,8 +1,9 @@
 """Search over the library: full text, dictionary and vectors, fused into one list of chunks.
 
 Question and chunks are each Chinese or not. Chunks in the question's language are ranked by full text and vectors;
-chunks in the other one by the dictionary's terms, terms that both share (names, numbers) and vectors; then each
-group takes its slots (fusion.py). Without vectors (no embedder, not embedded yet) search still works on text.
+chunks in the other one by the dictionary's terms, terms that both share (names, numbers) and vectors. The group whose
+best hit says more of the question leads, and the other one has slots of its own (fusion.py). Without vectors (no
+embedder, not embedded yet) search still works on text.
 
 Belongs to the thread that owns the library, and never waits for the embedder: the caller brings the question's
 vector. Holds vectors and one flag per chunk; all of it can be rebuilt from the library.
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from app.core.folding import is_chinese
 from app.core.ports import Embedder, Library, ScoredChunk, SearchHit
 from app.core.values import ChunkId, DocumentId
+from app.index.coverage import share_held, share_held_across
 from app.index.dictionary import Dictionary
 from app.index.fusion import (
     ACROSS_TEXT_WEIGHT,
@@ -32,11 +34,26 @@ from app.index.vectors import Float32Matrix, Float32Row, VectorIndex
 LEGS = frozenset({"text", "dictionary", "vector"})
 MIN_CANDIDATES = 100  # per leg, however few results are wanted: fusion needs the second half of each ranking too
 CANDIDATES_PER_RESULT = 4
+ENOUGH_HELD = (
+    0.5  # a passage that says half of the question is a good answer: its language leads whatever the other has
+)
 
 
 @dataclass(frozen=True, slots=True)
-class _Legs:
-    """What each leg found in one language group, as the legs score it: BM25, BM25, cosine."""
+class _Asked:
+    """One question, ready for every leg."""
+
+    chinese: bool
+    terms: Mapping[str, float]
+    translated: Mapping[str, float]
+    vector: Float32Row | None
+    within: frozenset[DocumentId] | None
+    depth: int  # candidates per leg
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the legs found, as they score it: BM25, BM25, cosine above that of an unrelated chunk."""
 
     text: Mapping[ChunkId, float]
     dictionary: Mapping[ChunkId, float]
@@ -92,34 +109,44 @@ class SearchIndex:
         """
         if limit <= 0:
             return ()
-        depth = max(MIN_CANDIDATES, CANDIDATES_PER_RESULT * limit)
         chinese = bool(is_chinese(question))
-        text = self._library.bm25(query_terms(question), depth, within) if "text" in legs else ()
-        translated = self._dictionary.expand(question, to_chinese=not chinese) if "dictionary" in legs else {}
-        across = self._library.bm25(translated, depth, within)
-        if "vector" not in legs:
-            question_vector = None
-        documents = {hit.chunk_id: hit.document_id for hit in (*text, *across)}
-        self._learn_languages(documents)
-        ranked: dict[bool, list[SearchHit]] = {}
-        for group in (chinese, not chinese):
-            found = self._found_by_vectors(question_vector, group, depth, within)
-            documents.update({chunk_id: document_id for chunk_id, document_id, _ in found})
-            scores = _Legs(
-                self._in_language(text, group),
-                self._in_language(across, group) if group is not chinese else {},
-                {chunk_id: cosine for chunk_id, _, cosine in found},
-            )
-            mean = 0.0 if question_vector is None else self._vectors[group].mean_score(question_vector, within)
-            ranked[group] = _ranked(scores, mean, _text_weight(chinese, group), documents)
-        return _descending(in_slots(ranked[chinese], ranked[not chinese], limit))
+        asked = _Asked(
+            chinese,
+            query_terms(question),
+            self._dictionary.expand(question, to_chinese=not chinese) if "dictionary" in legs else {},
+            question_vector if "vector" in legs and question_vector is not None and question_vector.any() else None,
+            within,
+            max(MIN_CANDIDATES, CANDIDATES_PER_RESULT * limit),
+        )
+        text = self._library.bm25(asked.terms, asked.depth, within) if "text" in legs else ()
+        across = self._library.bm25(asked.translated, asked.depth, within)
+        self._learn_languages(hit.chunk_id for hit in (*text, *across))
+        own = self._ranked(asked, chinese, text, ())[:limit]
+        other = self._ranked(asked, not chinese, text, across)[:limit]
+        if own and other and self._other_leads(asked, own[0], other[0]):
+            own, other = other, own
+        return _descending(in_slots(own, other, limit))
 
-    def _found_by_vectors(
-        self, question_vector: Float32Row | None, chinese: bool, depth: int, within: frozenset[DocumentId] | None
-    ) -> list[tuple[ChunkId, DocumentId, float]]:
-        if question_vector is None or not question_vector.any():
-            return []
-        return self._vectors[chinese].search(question_vector, depth, within)
+    def _ranked(
+        self, asked: _Asked, chinese: bool, text: Sequence[ScoredChunk], across: Sequence[ScoredChunk]
+    ) -> list[SearchHit]:
+        """The chunks of one language group, best first."""
+        documents = {hit.chunk_id: hit.document_id for hit in (*text, *across)}
+        vector: dict[ChunkId, float] = {}
+        if asked.vector is not None:
+            index = self._vectors[chinese]
+            similar = index.search(asked.vector, asked.depth, asked.within)
+            documents.update({chunk_id: document_id for chunk_id, document_id, _ in similar})
+            cosines = {chunk_id: cosine for chunk_id, _, cosine in similar}
+            vector = above_mean(cosines, index.mean_score(asked.vector, asked.within))
+        found = _Found(self._in_language(text, chinese), self._in_language(across, chinese), vector)
+        return _fused(found, _text_weight(asked.chinese, chinese), documents)
+
+    def _other_leads(self, asked: _Asked, own: SearchHit, other: SearchHit) -> bool:
+        """Whether the best hit of the question's language says too little of it, and that of the other one more."""
+        texts = {c.chunk_id: f"{c.heading} {c.text}" for c in self._library.chunks([other.chunk_id, own.chunk_id])}
+        held = share_held(texts[own.chunk_id], asked.terms)
+        return held < ENOUGH_HELD and share_held_across(texts[other.chunk_id], asked.terms, asked.translated) > held
 
     def _in_language(self, hits: Sequence[ScoredChunk], chinese: bool) -> dict[ChunkId, float]:
         return {hit.chunk_id: hit.score for hit in hits if self._is_chinese.get(hit.chunk_id) is chinese}
@@ -140,22 +167,18 @@ def _text_weight(question_is_chinese: bool, chunk_is_chinese: bool) -> float:
     return CHINESE_TEXT_WEIGHT if question_is_chinese else ENGLISH_TEXT_WEIGHT
 
 
-def _ranked(
-    legs: _Legs, mean_cosine: float, text_weight: float, documents: Mapping[ChunkId, DocumentId]
-) -> list[SearchHit]:
-    """One language group, best first. BM25 adds up over terms, so text and dictionary are one score."""
-    lexical = {c: legs.text.get(c, 0.0) + legs.dictionary.get(c, 0.0) for c in legs.text.keys() | legs.dictionary}
-    vector = above_mean(legs.vector, mean_cosine)
+def _fused(found: _Found, text_weight: float, documents: Mapping[ChunkId, DocumentId]) -> list[SearchHit]:
+    """Best first. BM25 adds up over terms, so the two BM25 legs are one score."""
+    lexical = {c: found.text.get(c, 0.0) + found.dictionary.get(c, 0.0) for c in found.text.keys() | found.dictionary}
     by_leg = {
-        "text": relative_to_best(legs.text),
-        "dictionary": relative_to_best(legs.dictionary),
-        "vector": vector,
+        "text": relative_to_best(found.text),
+        "dictionary": relative_to_best(found.dictionary),
+        "vector": found.vector,
     }
-    fused = fuse(relative_to_best(lexical), vector, text_weight)
-    best_first = sorted(fused, key=lambda c: (-fused[c], c))
+    fused = fuse(relative_to_best(lexical), found.vector, text_weight)
     return [
         SearchHit(c, documents[c], fused[c], {name: leg[c] for name, leg in by_leg.items() if c in leg})
-        for c in best_first
+        for c in sorted(fused, key=lambda c: (-fused[c], c))
     ]
 
 

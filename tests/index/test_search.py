@@ -64,6 +64,19 @@ def test_the_other_language_never_changes_the_order_of_the_question_s_own(librar
     assert ["deposit" in t for t in after] == [False, False, True] * 3
 
 
+def test_the_language_that_says_more_of_the_question_leads(library: Library, index: SearchIndex) -> None:
+    add_document(library, "租金条款和其他许多事情。", "The deposit is two months of rent.")
+    hits = index.search("押金相当于几个月租金？", 5)
+    assert texts(library, hits) == ["The deposit is two months of rent.", "租金条款和其他许多事情。"]
+
+
+def test_a_good_passage_in_the_question_s_language_leads_whatever_the_other_has(
+    library: Library, index: SearchIndex
+) -> None:
+    add_document(library, "押金为租金的两倍。", "Deposit, rent, deposit, rent.")
+    assert texts(library, index.search("押金和租金", 5))[0] == "押金为租金的两倍。"
+
+
 def test_vectors_find_what_no_word_finds(library: Library, index: SearchIndex) -> None:
     add_with_vectors(index, library, "tenancy", "zzzz")
     (hit, *_) = index.search("ten ancy", 5, question_vector=vector("ten ancy"))
