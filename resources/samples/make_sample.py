@@ -313,7 +313,8 @@ def appendix(document: pymupdf.Document) -> Sheet:
     return sheet
 
 
-def make(path: Path) -> None:
+def drawn() -> pymupdf.Document:
+    """The whole sample, not yet saved."""
     document = pymupdf.open()
     for draw in (cover, parties, rent, use, ending, appendix):
         draw(document).finish()
@@ -328,8 +329,8 @@ def make(path: Path) -> None:
     document.set_toc([[1, "Parties, premises, term", 2], [1, "Rent and deposit", 3], [1, "Use and insurance", 4],
                       [1, "Termination and contacts", 5], [1, "附录一　主要条款中文摘要", 6]])  # fmt: skip
     document.subset_fonts()
-    document.save(path, garbage=4, deflate=True, no_new_id=True)
+    return document
 
 
 if __name__ == "__main__":
-    make(Path(__file__).with_name("sample.pdf"))
+    drawn().save(Path(__file__).with_name("sample.pdf"), garbage=4, deflate=True, no_new_id=True)
