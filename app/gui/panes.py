@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEasingCurve, Qt, QVariantAnimation
-from PySide6.QtWidgets import QSplitter, QStyle, QWidget
+from PySide6.QtWidgets import QSplitter, QWidget
 
 from app.gui.theme.tokens import SIDEBAR_PX, SOURCE_PX
 
@@ -19,7 +19,7 @@ class Panes(QSplitter):
         super().__init__(Qt.Orientation.Horizontal, parent)
         self._sidebar, self._chat, self._source = sidebar, chat, QWidget()
         self._sidebar_wanted = True
-        self._animated = self.style().styleHint(QStyle.StyleHint.SH_Widget_Animation_Duration) > 0
+        self._animated = True
         self._source_px = SOURCE_PX
         for pane in (sidebar, chat, self._source):
             self.addWidget(pane)
@@ -39,6 +39,9 @@ class Panes(QSplitter):
 
     def add_source(self, source: QWidget) -> None:
         """The real source pane, which comes after the first paint."""
+        from PySide6.QtWidgets import QStyle  # 7 ms for its names: not before the first paint
+
+        self._animated = self.style().styleHint(QStyle.StyleHint.SH_Widget_Animation_Duration) > 0
         self.replaceWidget(2, source)
         self._source.deleteLater()
         self._source = source

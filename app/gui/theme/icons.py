@@ -5,20 +5,17 @@ from __future__ import annotations
 from functools import lru_cache
 
 from PySide6.QtCore import QByteArray, QRectF, Qt
-from PySide6.QtGui import QIcon, QPainter, QPixmap
+from PySide6.QtGui import QGuiApplication, QIcon, QPainter, QPixmap
 
 from app.core.paths import resources
-
-_RATIOS = (1.0, 2.0, 3.0)
 
 
 def icon(name: str, colour: str, size_px: int, off_colour: str = "") -> QIcon:
     """The icon in `colour`; `off_colour` is how it looks when its control is disabled."""
-    made = QIcon()
-    for ratio in _RATIOS:
-        made.addPixmap(pixmap(name, colour, size_px, ratio))
-        if off_colour:
-            made.addPixmap(pixmap(name, off_colour, size_px, ratio), QIcon.Mode.Disabled)
+    ratio = max(screen.devicePixelRatio() for screen in QGuiApplication.screens())
+    made = QIcon(pixmap(name, colour, size_px, ratio))  # one picture, for the densest screen: Qt scales down well
+    if off_colour:
+        made.addPixmap(pixmap(name, off_colour, size_px, ratio), QIcon.Mode.Disabled)
     return made
 
 
