@@ -132,12 +132,20 @@ def _notice(line: str) -> str | None:
 
 
 def _works(environment: Environment, backend: Backend) -> bool:
-    """Whether the installed engine starts and has the hardware support of `backend`."""
+    """Whether the installed engine starts and has the hardware support of `backend`.
+
+    Raises SetupError when the system lacks a library of its: building again would not help.
+    """
     try:
         command = [str(environment.python), "-c", _QUESTION]
         answer = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return False
+    if missing := re.search(r"(\S+): cannot open shared object file", answer.stderr):
+        raise SetupError(
+            f"The engine needs {missing[1]}, which this system does not have: install the package it is in "
+            "(Debian: apt-get install libgomp1) and run the same command again."
+        )
     if answer.returncode != 0:
         return False
     has_gpu_support = answer.stdout.split()[-1:] == ["1"]

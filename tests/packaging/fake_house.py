@@ -59,6 +59,10 @@ if order == "no space":
     sys.exit("OSError: [Errno 28] No space left on device")
 if what == "engine":
     has_gpu = order == "cached engine wants a GPU" and not cache
+    if order == "no OpenMP":
+        error = "raise OSError('libgomp.so.1: cannot open shared object file: No such file or directory')"
+        (site / "llama_cpp.py").write_text(error)
+        sys.exit()
     (site / "llama_cpp.py").write_text(f"def llama_supports_gpu_offload(): return {has_gpu}")
 """
 

@@ -144,6 +144,13 @@ def test_engine_from_the_cache_that_does_not_fit_is_built_in_a_cache_of_its_own(
     assert engines == ["", "jingyan-cpu"]
 
 
+def test_missing_system_library_is_named_and_nothing_is_built_twice(house: House) -> None:
+    failed = house.run(order="no OpenMP")
+    assert failed.returncode == 1
+    assert "needs libgomp.so.1" in failed.stderr
+    assert house.take_calls() == ["pip", "run", "engine"]
+
+
 def test_unknown_backend_is_one_sentence(house: House) -> None:
     failed = house.run(JINGYAN_BACKEND="abacus")
     assert failed.returncode == 1
