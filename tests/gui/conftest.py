@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
-from fake_services import FakeServices
 from PySide6.QtCore import QCoreApplication, QEvent, QTimer
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
@@ -16,6 +15,7 @@ from pytestqt.qtbot import QtBot
 from app.gui.app import RunPreferences, add_works, build_window
 from app.gui.main_window import MainWindow
 from app.gui.works import Works
+from tests.gui.fake_services import FakeServices
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 
-from conftest import Stage
-from fake_services import answer, citation
 from PySide6.QtCore import Qt
 
 from app.core.errors import ErrorCode, JingyanError, Reason
 from app.core.events import AnswerReady, EngineRestarted, Notice, PassagesChosen, PromptProgress, RouteChosen, TextDelta
 from app.core.values import EndReason, Role, Route
 from app.gui.chat.answer import AnswerView
+from tests.gui.conftest import Stage
+from tests.gui.fake_services import answer, citation
 
 
 def _answer(stage: Stage) -> AnswerView:

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Stage
-from fake_services import STARTER, FakeServices
 from PySide6.QtWidgets import QLineEdit
 from pytestqt.qtbot import QtBot
 
@@ -20,6 +18,8 @@ from app.gui.merging import merge_ask, merge_library
 from app.gui.passphrase import PassphraseAsker
 from app.gui.passphrase_dialog import PassphraseDialog
 from app.gui.tasks import Failure, Tasks
+from tests.gui.conftest import Stage
+from tests.gui.fake_services import STARTER, FakeServices
 
 
 @pytest.fixture

@@ -6,8 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import Stage
-from fake_services import FakeServices
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QWidget
@@ -15,6 +13,8 @@ from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QWidget
 from app.core.errors import ErrorCode, Reason
 from app.core.values import Document, DocumentKind, DocumentState, PageProblem
 from app.gui.documents.words import state_words
+from tests.gui.conftest import Stage
+from tests.gui.fake_services import FakeServices
 
 
 def _drag(target: QWidget, urls: list[QUrl]) -> QMimeData:

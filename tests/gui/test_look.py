@@ -9,8 +9,6 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
-from conftest import Stage
-from fake_services import answer, citation
 from PySide6.QtGui import QColor, QFont, QPalette, QTextLayout
 from PySide6.QtWidgets import QAbstractButton, QApplication, QComboBox, QLineEdit, QPlainTextEdit
 
@@ -23,6 +21,8 @@ from app.gui.theme import fonts, icons
 from app.gui.theme.theme import style_sheet
 from app.gui.theme.tokens import DARK, LIGHT, Colours
 from app.settings import LanguageChoice, ThemeChoice
+from tests.gui.conftest import Stage
+from tests.gui.fake_services import answer, citation
 
 TRANSLATIONS = resources() / "translations"
 

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Stage
-from fake_services import answer, citation
 from PySide6.QtCore import QUrl
 from PySide6.QtNetwork import QHostAddress, QTcpServer
 from PySide6.QtWidgets import QDialog
@@ -16,6 +14,8 @@ from app.core.events import AnswerReady, TextDelta
 from app.gui.chat.blocks import finished_length
 from app.gui.chat.markdown import Marks, to_html
 from app.gui.theme.tokens import DARK, LIGHT
+from tests.gui.conftest import Stage
+from tests.gui.fake_services import answer, citation
 
 NO_MARKS = Marks()
 

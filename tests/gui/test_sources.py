@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from conftest import Stage
-from fake_services import answer, citation
 from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QColor
 
@@ -12,6 +10,8 @@ from app.core.events import AnswerReady
 from app.core.values import Box, DocumentId, DocumentKind, DocumentState, PageText
 from app.gui.chat.answer import AnswerView
 from app.gui.theme.tokens import Space
+from tests.gui.conftest import Stage
+from tests.gui.fake_services import answer, citation
 
 QUOTE = "The pump runs at 40 Hz."
 
