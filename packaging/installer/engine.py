@@ -141,7 +141,7 @@ def _works(environment: Environment, backend: Backend) -> bool:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return False
-    if missing := re.search(r"(\S+): cannot open shared object file", answer.stderr):
+    if missing := re.search(r"(lib[\w.+-]+): cannot open shared object file", answer.stderr):
         raise SetupError(
             f"The engine needs {missing[1]}, which this system does not have: install the package it is in "
             "(Debian: apt-get install libgomp1) and run the same command again."
