@@ -45,14 +45,15 @@ def ask(question: str, files: tuple[Path, ...], model: Path | None, as_json: boo
 
 
 def _check(documents: tuple[Document, ...]) -> None:
-    """Say which files could not be read; go on with the rest, or stop when there is none."""
+    """Say which files could not be read, wholly or in part; go on with the rest, or stop when there is none."""
     for document in documents:
-        if document.state in (DocumentState.REFUSED, DocumentState.PARTIAL):
+        if document.state is DocumentState.PARTIAL:
             note(document_line(document))
-    usable = [d for d in documents if d.state is not DocumentState.REFUSED]
-    if not usable:
-        reason = documents[0].problems[0].reason if documents and documents[0].problems else None
-        raise JingyanError(reason.code, **reason.facts) if reason else JingyanError(ErrorCode.DOCUMENT_BROKEN)
+        for problem in document.problems if document.state is DocumentState.REFUSED else ():
+            if problem.page_no == 0:
+                say_reason(problem.reason)
+    if all(d.state is DocumentState.REFUSED for d in documents):
+        raise SystemExit(ExitCode.KNOWN_ERROR)
 
 
 def follow(events: Iterator[AskEvent], *, stream: bool) -> Answer:

@@ -147,7 +147,9 @@ class LibraryService:
                 return known, False
             document = known or self._library.add_document(path, size_bytes)
             if reason:
-                return self._library.finish(document.document_id, DocumentState.REFUSED, _whole(reason)), False
+                return self._library.finish(
+                    document.document_id, DocumentState.REFUSED, _whole(reason, path.name)
+                ), False
             if known:
                 document = self._library.finish(known.document_id, DocumentState.QUEUED)
             return document, True
@@ -246,9 +248,10 @@ class LibraryService:
         """Nothing of it is usable, or, when pages had been saved before it failed, not all of it."""
 
         def step() -> Document:
-            usable = self._library.document(document_id).pages_read > 0 and reason.code is not ErrorCode.NO_TEXT
+            document = self._library.document(document_id)
+            usable = document.pages_read > 0 and reason.code is not ErrorCode.NO_TEXT
             state = DocumentState.PARTIAL if usable else DocumentState.REFUSED
-            return self._library.finish(document_id, state, _whole(reason))
+            return self._library.finish(document_id, state, _whole(reason, document.name))
 
         try:
             self._report(self._thread.run(step))
@@ -259,5 +262,6 @@ class LibraryService:
         self._subscribers.tell(DocumentChanged(document))
 
 
-def _whole(reason: Reason) -> tuple[PageProblem, ...]:
-    return (PageProblem(0, reason),)
+def _whole(reason: Reason, name: str) -> tuple[PageProblem, ...]:
+    """A problem of the whole document; sentences name the file."""
+    return (PageProblem(0, Reason(reason.code, {"name": name, **reason.facts})),)
