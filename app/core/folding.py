@@ -15,7 +15,7 @@ import unicodedata
 from app.core.paths import starter_models
 
 _ACCENTS = re.compile("[\u0300-\u036f]+")
-_HAN = re.compile("[\u3007\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_HAN_RUN = re.compile("[\u3007\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+")
 _LATIN_WORD = re.compile("[A-Za-z\u00c0-\u024f]+")
 
 
@@ -33,7 +33,9 @@ def is_chinese(text: str) -> bool | None:
 
     None when it has neither (a table of numbers): such a text belongs to every language.
     """
-    han, words = len(_HAN.findall(text)), len(_LATIN_WORD.findall(text))
+    if text.isascii():
+        return False if _LATIN_WORD.search(text) else None
+    han, words = sum(map(len, _HAN_RUN.findall(text))), len(_LATIN_WORD.findall(text))
     return None if han == words == 0 else han > words
 
 

@@ -127,6 +127,16 @@ def test_rebuilding_from_the_library_gives_the_same_results(library: Library, in
     assert other.search("rent", 5, question_vector=vector("rent")) == before
 
 
+def test_rebuilding_in_steps_may_be_interleaved_with_adding(library: Library, index: SearchIndex) -> None:
+    add_with_vectors(index, library, "the rent is due")
+    other = SearchIndex(library, LetterEmbedder(), DICTIONARY)
+    steps = other.rebuild_steps()
+    assert next(steps) == 1
+    add_with_vectors(other, library, "a garden", name="later.txt")
+    assert list(steps)[-1:] in ([], [2])
+    assert other.vector_count == 2
+
+
 def test_a_removed_document_is_not_found_any_more(library: Library, index: SearchIndex) -> None:
     gone = add_with_vectors(index, library, "the rent", name="a.txt")
     add_with_vectors(index, library, "the rent too", name="b.txt")
