@@ -44,8 +44,21 @@ class ChatTemplate:
     def prompt(self, messages: Sequence[Message]) -> str:
         """The text that makes the model answer these messages. Raises MODEL_DAMAGED when the template fails on them.
 
-        Thinking is switched off where the template knows how: thoughts would only be thrown away.
+        A template that takes no system message gets its text in front of the first question. Thinking is switched
+        off where the template knows how: thoughts would only be thrown away.
         """
+        try:
+            return self._print(messages)
+        except TemplateRefusedError as error:
+            without_system = _without_system(messages)
+            if without_system is None:
+                raise JingyanError(ErrorCode.MODEL_DAMAGED, detail=f"template: {error}") from error
+        try:
+            return self._print(without_system)
+        except TemplateRefusedError as error:
+            raise JingyanError(ErrorCode.MODEL_DAMAGED, detail=f"template: {error}") from error
+
+    def _print(self, messages: Sequence[Message]) -> str:
         variables = {
             "messages": [{"role": message.role.value, "content": message.content} for message in messages],
             "add_generation_prompt": True,
@@ -54,10 +67,14 @@ class ChatTemplate:
             "bos_token": self._bos,
             "eos_token": self._eos,
         }
-        try:
-            return self._render(variables)
-        except TemplateRefusedError as error:
-            raise JingyanError(ErrorCode.MODEL_DAMAGED, detail=f"template: {error}") from error
+        return self._render(variables)
+
+
+def _without_system(messages: Sequence[Message]) -> tuple[Message, ...] | None:
+    """The same with a leading system message put into the question behind it; None when there is none."""
+    if len(messages) < 2 or messages[0].role is not Role.SYSTEM or messages[1].role is not Role.USER:
+        return None
+    return (Message(Role.USER, f"{messages[0].content}\n\n{messages[1].content}"), *messages[2:])
 
 
 def choose_template(header: GgufHeader, *, bos: str = "", eos: str = "") -> ChatTemplate:

@@ -124,6 +124,15 @@ def test_an_unknown_model_without_template_is_no_chat_model() -> None:
     assert caught.value.code is ErrorCode.MODEL_NOT_CHAT
 
 
+def test_a_template_without_system_messages_gets_them_in_the_question() -> None:
+    source = (
+        "{% if messages[0].role == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+        "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
+    )
+    template = choose_template(header("gemma", source))
+    assert template.prompt(TALK[:2]) == "<user>Be brief.\n\n你好"
+
+
 def test_a_template_that_refuses_the_conversation_says_so() -> None:
     template = choose_template(header("glm4", "{{ raise_exception('alternate roles please') }}"))
     with pytest.raises(JingyanError) as caught:
