@@ -120,7 +120,9 @@ def _pip_install(
         env["CUDACXX"] = str(plan.cuda_compiler)
     status, tail = console.run(title, command, env=env, notice=_notice)
     if status != 0:
-        raise from_output(tail, f"Building the engine for {plan.backend} on {platform.machine()}", console.log)
+        hint = "" if plan.backend is Backend.CPU else " (JINGYAN_BACKEND=cpu builds a plain one)"
+        what = f"Building the engine for {plan.backend} on {platform.machine()}{hint}"
+        raise from_output(tail, what, console.log)
 
 
 def _notice(line: str) -> str | None:
