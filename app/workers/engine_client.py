@@ -111,16 +111,21 @@ class EngineClient:
     ) -> Iterator[GenerationEvent]:
         """See ChatEngine.generate. Raises MODEL_MISSING, CONTEXT_TOO_LONG, or why the engine cannot be started."""
         token = cancel or CancelToken()
-        with self._lease(with_model=True, cancel=token) as unit:
-            events = unit.generate(messages, sampling, token)
-            first = next(events)
-            if first != _DIED_UNHEARD:
-                yield first
-                yield from events
-                return
-        # It was dead before it took the question, which we had not noticed yet.
-        with self._lease(with_model=True, cancel=token) as unit:
-            yield from unit.generate(messages, sampling, token)
+        try:
+            with self._lease(with_model=True, cancel=token) as unit:
+                events = unit.generate(messages, sampling, token)
+                first = next(events)
+                if first != _DIED_UNHEARD:
+                    yield first
+                    yield from events
+                    return
+            # It was dead before it took the question, which we had not noticed yet.
+            with self._lease(with_model=True, cancel=token) as unit:
+                yield from unit.generate(messages, sampling, token)
+        except JingyanError as error:
+            if error.code is not ErrorCode.CANCELLED:
+                raise
+            yield GenerationEnded(EndReason.CANCELLED, Timings())  # while it waited for an engine
 
     def protection(self) -> Protection:
         """What was seen to hold in the engine's child; starts one when none runs."""

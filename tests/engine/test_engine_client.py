@@ -30,6 +30,10 @@ from app.core.events import (
 )
 from app.core.values import EndReason, Sampling
 from app.workers.engine_client import EngineClient
+from app.workers.engine_wire import WireStatus
+from app.workers.host import spawn
+from app.workers.protocol import Role, checked
+from app.workers.sandbox import SandboxSpec
 from app.workers.supervisor import RestartPolicy
 from tests.engine.conftest import DOCUMENTS, STARTER, ask
 from tests.engine.test_decoding import end_of, text_of
@@ -38,6 +42,7 @@ FAKE = Path(__file__).with_name("fake_engine.py")
 GREEDY = Sampling(max_tokens=40)
 BABBLE = Sampling(max_tokens=900, temperature=3.0, top_k=0, top_p=1.0)
 LONG_S = 60.0
+MakeFake = Callable[..., EngineClient]
 QUICK = RestartPolicy(first_delay_s=0.01, max_delay_s=0.05, max_quick_deaths=3)
 
 
@@ -87,13 +92,13 @@ def shared() -> Iterator[EngineClient]:
 
 
 @pytest.fixture
-def fake(told: Told) -> Iterator[Callable[[str], EngineClient]]:
+def fake(told: Told) -> Iterator[MakeFake]:
     """fake(mode): a client whose children are fake engines of that mode."""
     clients: list[EngineClient] = []
 
-    def make(mode: str) -> EngineClient:
+    def make(mode: str, policy: RestartPolicy = QUICK) -> EngineClient:
         command = [sys.executable, "-P", str(FAKE), mode]
-        clients.append(EngineClient(on_event=told, policy=QUICK, command=command))
+        clients.append(EngineClient(on_event=told, policy=policy, command=command))
         return clients[-1]
 
     yield make
@@ -240,6 +245,20 @@ def test_a_prompt_that_is_too_long_is_refused_with_its_size(client: EngineClient
     assert answer(client)[1].reason is EndReason.STOP
 
 
+def test_a_child_says_what_it_has_loaded() -> None:
+    child = spawn(Role.ENGINE, sandbox=SandboxSpec(read_paths=(STARTER,)))
+    try:
+        nothing = checked(child.call("status", {}, timeout_s=LONG_S).value, WireStatus)
+        machine = {"cores": 1, "free_memory_bytes": 1 << 30}
+        child.call("load", {"context_tokens": 0, "machine": machine}, os.fsencode(STARTER), timeout_s=LONG_S)
+        loaded = checked(child.call("status", {}, timeout_s=LONG_S).value, WireStatus)
+    finally:
+        child.close()
+    assert nothing == WireStatus("", False)
+    assert loaded.model
+    assert not loaded.generating
+
+
 # ---- swapping models ---------------------------------------------------------------------------
 def test_a_new_model_replaces_the_old_child(client: EngineClient, tmp_path: Path) -> None:
     client.load(STARTER)
@@ -362,7 +381,7 @@ def test_closing_ends_an_answer_in_progress(told: Told) -> None:
 
 
 # ---- fakes -------------------------------------------------------------------------------------
-def test_the_fake_engine_is_believed_when_it_is_honest(fake: Callable[[str], EngineClient]) -> None:
+def test_the_fake_engine_is_believed_when_it_is_honest(fake: MakeFake) -> None:
     client = fake("honest")
     client.load(STARTER)
     events = list(client.generate(ask("?"), GREEDY))
@@ -381,7 +400,7 @@ def test_the_fake_engine_is_believed_when_it_is_honest(fake: Callable[[str], Eng
     ],
 )
 def test_a_load_that_ends_the_child_is_an_error_like_others(
-    fake: Callable[[str], EngineClient], told: Told, mode: str, code: ErrorCode
+    fake: MakeFake, told: Told, mode: str, code: ErrorCode
 ) -> None:
     client = fake(mode)
     assert code_of(lambda: client.load(STARTER)) is code
@@ -389,7 +408,7 @@ def test_a_load_that_ends_the_child_is_an_error_like_others(
     assert told.empty()
 
 
-def test_an_abort_in_an_answer_keeps_its_text(fake: Callable[[str], EngineClient], told: Told) -> None:
+def test_an_abort_in_an_answer_keeps_its_text(fake: MakeFake, told: Told) -> None:
     client = fake("abort in answer")
     client.load(STARTER)
     events = list(client.generate(ask("?"), GREEDY))
@@ -400,7 +419,7 @@ def test_an_abort_in_an_answer_keeps_its_text(fake: Callable[[str], EngineClient
 
 
 @pytest.mark.parametrize("mode", ["torn text", "unknown event", "claims to have died", "negative time"])
-def test_a_lie_in_an_answer_ends_it_and_the_child(fake: Callable[[str], EngineClient], told: Told, mode: str) -> None:
+def test_a_lie_in_an_answer_ends_it_and_the_child(fake: MakeFake, told: Told, mode: str) -> None:
     client = fake(mode)
     client.load(STARTER)
     pid = only_engine()
@@ -411,22 +430,32 @@ def test_a_lie_in_an_answer_ends_it_and_the_child(fake: Callable[[str], EngineCl
     assert only_engine() != pid
 
 
-def test_wrong_counts_are_lies(fake: Callable[[str], EngineClient]) -> None:
+def test_wrong_counts_are_lies(fake: MakeFake) -> None:
     client = fake("lie in count")
     client.load(STARTER)
     assert code_of(lambda: client.count_tokens(["a", "b"])) is ErrorCode.CHILD_LIED
 
 
 @pytest.mark.parametrize("mode", ["not finite", "not of length one", "too few rows"])
-def test_wrong_vectors_are_lies(fake: Callable[[str], EngineClient], mode: str) -> None:
+def test_wrong_vectors_are_lies(fake: MakeFake, mode: str) -> None:
     assert code_of(lambda: fake(mode).embed(["a", "b"])) is ErrorCode.CHILD_LIED
 
 
-def test_an_embedder_that_always_dies_is_given_up(fake: Callable[[str], EngineClient]) -> None:
+def test_an_embedder_that_always_dies_is_given_up(fake: MakeFake) -> None:
     assert code_of(lambda: fake("abort in embedding").embed(["a"])) is ErrorCode.ENGINE_DIED
 
 
-def test_an_engine_that_dies_again_and_again_is_given_up(fake: Callable[[str], EngineClient], told: Told) -> None:
+def test_a_question_that_waits_for_a_restart_can_be_cancelled(fake: MakeFake, told: Told) -> None:
+    client = fake("honest", RestartPolicy(first_delay_s=LONG_S, max_delay_s=LONG_S))
+    client.load(STARTER)
+    os.kill(only_engine(), signal.SIGKILL)
+    assert isinstance(told.wait(), EngineRestarted)  # now it waits before it starts again
+    cancel = CancelToken()
+    threading.Timer(0.2, cancel.cancel).start()
+    assert end_of(list(client.generate(ask("?"), GREEDY, cancel=cancel))).reason is EndReason.CANCELLED
+
+
+def test_an_engine_that_dies_again_and_again_is_given_up(fake: MakeFake, told: Told) -> None:
     client = fake("abort in answer")
     client.load(STARTER)
     for _ in range(3):
