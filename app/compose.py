@@ -150,7 +150,7 @@ def open_jingyan(launch: Launch) -> Jingyan:
         library, asking, models, settings, lambda: Protections(reader.protection(), engine.protection()), steps
     )
     thread.submit(index.rebuild)
-    library.resume(thread.run(store.recover_interrupted))
+    library.resume()
     if launch.with_model:
         jingyan.start_model(launch.model or (Path(settings.model_path) if settings.model_path else None))
     return jingyan

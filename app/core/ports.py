@@ -145,6 +145,10 @@ class Library(Protocol):
         """Everything of it, in one transaction; returns the chunk ids that are gone."""
         ...
 
+    def recover_interrupted(self) -> tuple[DocumentId, ...]:
+        """Documents whose reading was cut off by the end of the last process; they are QUEUED again."""
+        ...
+
     def tidy(self) -> bool:
         """One short step of erasing what removed documents left behind; True while there is more to do."""
         ...

@@ -10,7 +10,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.core.cancel import CancelToken
@@ -62,6 +62,7 @@ class LibraryService:
         self._idle = threading.Condition()
         self._open_tasks = 0
         self._closing = threading.Event()
+        self._unsaved: dict[DocumentId, Document] = {}  # states the disk had no room for; read again at the next start
         self._passwords: dict[DocumentId, str] = {}  # of this run only, so that pages of a locked file can be shown
         self._running: tuple[DocumentId, CancelToken] | None = None
         self._worker = threading.Thread(target=self._work, name="jobs-reading", daemon=True)
@@ -69,7 +70,7 @@ class LibraryService:
 
     # ---- what is there -------------------------------------------------------------------------
     def documents(self) -> tuple[Document, ...]:
-        return self._thread.run(self._library.documents)
+        return tuple(self._unsaved.get(d.document_id, d) for d in self._thread.run(self._library.documents))
 
     def page_text(self, document_id: DocumentId, page_no: int) -> PageText:
         return self._thread.run(lambda: self._library.page(document_id, page_no))
@@ -114,12 +115,17 @@ class LibraryService:
         self._subscribers.tell(DocumentRemoved(document_id))
         self._thread.submit(self._tidy)
 
-    def resume(self, interrupted: Sequence[DocumentId]) -> None:
+    def resume(self) -> None:
         """Read again what an earlier run left unfinished, and embed chunks that have no vector yet."""
         self._thread.submit(self._tidy)
         self._tasks.put(_CatchUp())
-        for document_id in interrupted:
-            self._enqueue(_Task(document_id, ""))
+        try:
+            self._thread.run(self._library.recover_interrupted)
+        except JingyanError as error:  # a full disk must not keep people from what they have
+            log.warning("interrupted readings stay as they are: %s", error.code)
+        for document in self._thread.run(self._library.documents):
+            if document.state is DocumentState.QUEUED:
+                self._enqueue(_Task(document.document_id, ""))
 
     def wait_idle(self, timeout_s: float | None = None) -> bool:
         """True when every file added so far is in its final state."""
@@ -247,18 +253,23 @@ class LibraryService:
     def _end_early(self, document_id: DocumentId, reason: Reason) -> None:
         """Nothing of it is usable, or, when pages had been saved before it failed, not all of it."""
 
-        def step() -> Document:
-            document = self._library.document(document_id)
-            usable = document.pages_read > 0 and reason.code is not ErrorCode.NO_TEXT
-            state = DocumentState.PARTIAL if usable else DocumentState.REFUSED
-            return self._library.finish(document_id, state, _whole(reason, document.name))
-
         try:
-            self._report(self._thread.run(step))
+            document = self._thread.run(lambda: self._library.document(document_id))
+        except JingyanError as error:  # removed meanwhile
+            log.warning("no document to end: %s", error.code)
+            return
+        usable = document.pages_read > 0 and reason.code is not ErrorCode.NO_TEXT
+        state, problems = DocumentState.PARTIAL if usable else DocumentState.REFUSED, _whole(reason, document.name)
+        try:
+            self._report(self._thread.run(lambda: self._library.finish(document_id, state, problems)))
         except JingyanError as error:
-            log.warning("could not record a refusal: %s", error.code)
+            log.warning("could not record how a reading ended: %s", error.code)
+            ended = replace(document, state=state, problems=(*document.problems, *problems))
+            self._report(ended)
+            self._unsaved[document_id] = ended
 
     def _report(self, document: Document) -> None:
+        self._unsaved.pop(document.document_id, None)
         self._subscribers.tell(DocumentChanged(document))
 
 

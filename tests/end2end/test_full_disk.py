@@ -41,5 +41,6 @@ def test_full_disk_keeps_what_was_read_and_says_so(small_disk: Path, tmp_path: P
     assert "disk_full" in [p["code"] for p in document["problems"]]
     assert "Traceback" not in outcome.err
     listed = jingyan("list", "--json", home=home).json
-    assert [d["state"] for d in listed] == ["ready", document["state"]]
+    assert listed[0]["state"] == "ready"
+    assert listed[1]["state"] != "ready"  # read again at this start, which may not be over yet
     assert jingyan("search", "deposit", "--json", home=home).json[0]["document"] == "good.pdf"

@@ -29,8 +29,9 @@ class FakeReader:
         pages = text.split("\f")
         yield DocumentOpened(DocumentKind.TEXT, name, len(pages))
         for page_no, page in enumerate(pages, 1):
-            if self.gate:
-                self.gate.wait(10)
+            while self.gate and not self.gate.wait(0.01):
+                if cancel:
+                    cancel.raise_if_cancelled()
             if cancel:
                 cancel.raise_if_cancelled()
             if page == "!dies":

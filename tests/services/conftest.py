@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,7 @@ class Bench:
     asking: AskingService
     events: list[LibraryEvent]
     folder: Path
+    reopen: Callable[[], LibraryService]
 
     def write(self, name: str, text: str) -> Path:
         path = self.folder / name
@@ -76,7 +77,14 @@ def _bench(folder: Path) -> Iterator[Bench]:
     )
     events: list[LibraryEvent] = []
     service.subscribe(events.append)
-    yield Bench(reader, engine, embedder, service, asking, events, folder)
+
+    def reopen() -> LibraryService:
+        """A second service over the same store, as at the next start."""
+        next_run = LibraryService(store, index, thread, reader, embedder)
+        next_run.resume()
+        return next_run
+
+    yield Bench(reader, engine, embedder, service, asking, events, folder, reopen)
     service.close()
     thread.run(store.close)
     thread.close()

@@ -127,7 +127,7 @@ def test_without_embedder_documents_are_ready_and_found_by_words(bench: Bench) -
     assert bench.add("a.txt", "The deposit is 500 EUR.\fPets are allowed here.").state is DocumentState.READY
     assert bench.library.search("deposit", 3)
     bench.embedder.down = False
-    bench.library.resume(())
+    bench.library.resume()
     bench.add("b.txt", "another file")  # read after the catching up
     assert "vector" in bench.library.search("deposit", 3)[0].legs
 
@@ -143,3 +143,14 @@ def test_page_of_a_changed_file_is_not_shown_as_if_it_were_the_same(bench: Bench
 def test_progress_is_told_from_queued_to_ready(bench: Bench) -> None:
     bench.add("a.txt", "words")
     assert bench.states()[0] == "queued" and "reading" in bench.states() and bench.states()[-1] == "ready"
+
+
+def test_files_left_waiting_by_an_earlier_run_are_read(bench: Bench) -> None:
+    bench.reader.gate = threading.Event()
+    bench.library.add([bench.write("a.txt", "first words"), bench.write("b.txt", "second words")])
+    bench.library.close()  # quits while the first is being read
+    bench.reader.gate = None
+    again = bench.reopen()
+    assert again.wait_idle(20)
+    assert [d.state for d in again.documents()] == [DocumentState.READY, DocumentState.READY]
+    again.close()
