@@ -98,6 +98,14 @@ def test_code_is_coloured_in_both_themes_and_unknown_languages_stay_plain() -> N
     assert "&lt;x&gt;" in to_html("```klingon\n<x>\n```", LIGHT, NO_MARKS)
 
 
+def test_quoted_table_rows_become_a_table_and_other_lines_do_not() -> None:
+    made = _html("> Year | Rent\n> 1 | **4,850** [1]\n> 2 | <b>", Marks(frozenset({1})))
+    assert made.count("<tr>") == 3 + 1  # and the bar of the quote
+    assert "<strong>4,850</strong>" in made and 'href="cite:1"' in made and "&lt;b&gt;" in made
+    assert "grid" not in _html("one | two")
+    assert "grid" not in _html("one | two\nthree")
+
+
 def test_deep_and_long_nonsense_ends(ready: Stage) -> None:
     for text in ("[" * 5000, ">" * 2000 + "x", "*" * 8000, "`" * 9999, "- " * 3000, "|" * 4000 + "\n" + "|-" * 2000):
         assert isinstance(_html(text, Marks(frozenset({1}))), str)

@@ -62,7 +62,7 @@ def test_what_follows_the_first_paint_runs_once(qtbot: QtBot, stage: Stage) -> N
 
 
 def test_pyside_does_not_lose_references_to_none() -> None:
-    """PySide6 6.12.0 drops one reference to None per call that returns None on Python < 3.12: a chat ends in an abort."""
+    """PySide6 6.12.0 drops one reference to None per void call on Python < 3.12: a long chat ends in an abort."""
     thing = QObject()
     before = sys.getrefcount(None)
     for _ in range(2_000):

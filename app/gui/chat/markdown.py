@@ -17,6 +17,7 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
 from app.gui.chat.highlight import highlight
+from app.gui.chat.quoted_tables import quoted_tables
 from app.gui.theme.tokens import Colours, Space
 
 CITE_SCHEME = "cite"
@@ -38,6 +39,7 @@ def to_html(text: str, colours: Colours, marks: Marks) -> str:
     markdown.validateLink = lambda url: url.lower().startswith(_ALLOWED_LINKS)  # type: ignore[method-assign]
     known = marks.verified | marks.unverified
     markdown.inline.ruler.before("link", "citation", lambda state, silent: _citation(state, silent, known))
+    markdown.core.ruler.before("inline", "quoted_tables", quoted_tables)
     renderer = _Renderer(colours, marks)
     tokens = markdown.parse(text)
     return renderer.render(tokens, markdown.options, {})
