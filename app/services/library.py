@@ -172,7 +172,7 @@ class LibraryService:
         self._tasks.put(task)
 
     def _work(self) -> None:
-        while (task := self._tasks.get()) is not None:
+        while (task := self._tasks.get()) is not None and not self._closing.is_set():
             if isinstance(task, _Task):
                 self._run_task(task)
             else:

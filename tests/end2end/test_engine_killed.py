@@ -22,8 +22,8 @@ from app.compose import Jingyan, Launch, open_jingyan
 from app.core.errors import ErrorCode
 from app.core.events import AskEvent, Notice, TextDelta
 from app.core.paths import starter_models
-from app.gui.app import RunPreferences, build_window
-from app.gui.main_window import MainWindow
+from app.gui.app import RunPreferences, add_works, build_window
+from app.gui.works import Works
 from tests.samples import make_pdf
 
 TOLD_WITHIN_S = 1.0  # a promise to the user, not a speed: a hang would last for ever
@@ -51,14 +51,17 @@ def jingyan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Jingyan
 
 
 @pytest.fixture
-def window(jingyan: Jingyan, qtbot: QtBot, qapp: QApplication) -> Iterator[MainWindow]:
-    shown = build_window(qapp, RunPreferences(theme="light", language="en"))
-    shown.show()
-    with qtbot.waitSignal(shown.session.documents_listed, timeout=20_000):
-        shown.session.start(lambda: jingyan)
-    yield shown
-    shown.shut_down()
-    shown.close()
+def works(jingyan: Jingyan, qtbot: QtBot, qapp: QApplication) -> Iterator[Works]:
+    """A shown window at work over the real program."""
+    preferences = RunPreferences(theme="light", language="en")
+    window = build_window(qapp, preferences)
+    window.show()
+    works = add_works(window, preferences)
+    with qtbot.waitSignal(works.session.documents_listed, timeout=20_000):
+        works.session.start(lambda: jingyan)
+    yield works
+    window.shut_down()
+    window.close()
 
 
 def engine_pids() -> list[int]:
@@ -67,7 +70,7 @@ def engine_pids() -> list[int]:
 
 
 def test_killed_engine_keeps_the_text_and_answers_the_next_question(
-    window: MainWindow, jingyan: Jingyan, qtbot: QtBot, tmp_path: Path
+    works: Works, jingyan: Jingyan, qtbot: QtBot, tmp_path: Path
 ) -> None:
     jingyan.add_and_wait([make_pdf(tmp_path / "a.pdf", ["The deposit is 500 EUR. The rent is 100 EUR."])])
     (victim,) = engine_pids()
@@ -80,14 +83,14 @@ def test_killed_engine_keeps_the_text_and_answers_the_next_question(
         seen.extend(events)
 
     killed_at: list[float] = []
-    window.bridge.asked.connect(follow)
-    with qtbot.waitSignal(window.bridge.ask_ended, timeout=30_000):
-        window.chat.composer.sent.emit("What is the deposit?")
+    works.bridge.asked.connect(follow)
+    with qtbot.waitSignal(works.bridge.ask_ended, timeout=30_000):
+        works.window.chat.composer.sent.emit("What is the deposit?")
     assert killed_at and time.monotonic() - killed_at[0] < TOLD_WITHIN_S
     assert ErrorCode.ENGINE_DIED in [e.reason.code for e in seen if isinstance(e, Notice)]
     streamed = "".join(e.text for e in seen if isinstance(e, TextDelta)).strip()
-    assert streamed and window.chat.transcript.answers()[-1].text().strip().startswith(streamed[:3])
-    with qtbot.waitSignal(window.bridge.ask_ended, timeout=60_000):
-        window.chat.composer.sent.emit("What is the rent?")
-    assert window.chat.transcript.answers()[-1].text().strip()
+    assert streamed and works.transcript.answers()[-1].text().strip().startswith(streamed[:3])
+    with qtbot.waitSignal(works.bridge.ask_ended, timeout=60_000):
+        works.window.chat.composer.sent.emit("What is the rent?")
+    assert works.transcript.answers()[-1].text().strip()
     assert victim not in engine_pids() and len(engine_pids()) == 1
