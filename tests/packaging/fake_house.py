@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 PACKAGING = Path(__file__).resolve().parents[2] / "packaging"
@@ -72,6 +74,7 @@ class House:
     """A throw-away project; `run` is what `make` would do in it."""
 
     root: Path
+    _started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
     def site_packages(self) -> Path:
@@ -87,7 +90,7 @@ class House:
         command = [sys.executable, str(self.root / "driver.py"), str(self.root / "packaging"), str(self.root / "pip")]
         world = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "JINGYAN_"))}
         world |= {"FAKE_PIP": order, "FAKE_PIP_CALLS": str(self.root / "calls"), "JINGYAN_BACKEND": "cpu", **env}
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*command, *(arguments or ("install",))],
             env=world,
             stdout=subprocess.PIPE,
@@ -95,6 +98,15 @@ class House:
             text=True,
             start_new_session=True,
         )
+        self._started.append(process)
+        return process
+
+    def end_all(self) -> None:
+        """Ends what a failed test may have left running, pip and all."""
+        for process in self._started:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
 
     def take_calls(self) -> list[str]:
         """What the fake pip was asked to install since the last time, in order."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,10 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the fake pip is
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    return build_house(tmp_path / "a house")  # the space is meant
+def house(tmp_path: Path) -> Iterator[House]:
+    house = build_house(tmp_path / "a house")  # the space is meant
+    yield house
+    house.end_all()
 
 
 def test_first_run_installs_pip_packages_and_engine_in_this_order(house: House) -> None:
