@@ -1,7 +1,8 @@
 """Decoding through the engine child beside llama.cpp's bare loop: `python -m tests.bench.bench_engine [options]`.
 
 Both run the same file with the same threads, a round of one after a round of the other, so that a busy machine slows
-both. The bare loop is decode and C sampler and nothing else: no text, no events, no cancel, no second process.
+both; tokens per processor second are also given, which a busy machine hardly changes (use one thread). The bare loop
+is decode and C sampler and nothing else: no text, no events, no cancel, no second process.
     --model FILE    a GGUF; or --shape NAME for random weights of a real shape (tests.bench.random_gguf)
     --tokens N      per round (64)      --rounds N (5)      --threads N (the cores of this machine)
 """
@@ -21,6 +22,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from app.core.events import GenerationEnded, PromptProgress
 from app.core.paths import starter_models
 from app.core.values import Message, Role, Sampling
@@ -37,6 +40,7 @@ PROMPT = "The quick brown fox jumps over the lazy dog. 敏捷的棕色狐狸跳�
 class Round:
     prompt_tokens_per_s: float
     tokens_per_s: float
+    tokens_per_cpu_s: float  # while writing; the processor time of the process that decodes
 
 
 # ---- the bare loop, in a process of its own ----------------------------------------------------
@@ -61,13 +65,13 @@ def serve_bare(model_path: str, threads: int) -> None:
             count = min(BATCH_TOKENS, prompt_tokens - at)
             ids = (ctypes.c_int32 * count)(*(300 + (at + number) % 900 for number in range(count)))
             llama.llama_decode(context, llama.llama_batch_get_one(ids, count))
-        read = time.perf_counter()
+        read, cpu = time.perf_counter(), time.process_time()
         one = (ctypes.c_int32 * 1)()
         for _ in range(tokens):
             one[0] = llama.llama_sampler_sample(sampler, context, -1)
             llama.llama_decode(context, llama.llama_batch_get_one(one, 1))
-        wrote = time.perf_counter()
-        print(json.dumps([prompt_tokens / (read - started), tokens / (wrote - read)]), flush=True)
+        wrote, used = time.perf_counter(), time.process_time() - cpu
+        print(json.dumps([prompt_tokens / (read - started), tokens / (wrote - read), tokens / used]), flush=True)
 
 
 class BareLoop:
@@ -96,11 +100,22 @@ def run_engine(client: EngineClient, salt: str, tokens: int) -> tuple[Round, int
     read = started
     for event in client.generate([Message(Role.USER, salt + PROMPT)], Sampling(max_tokens=tokens)):
         if isinstance(event, PromptProgress) and event.read_tokens == event.total_tokens:
-            read = time.perf_counter()
+            read, cpu = time.perf_counter(), _cpu_s()
         if isinstance(event, GenerationEnded):
-            end, ended = event, time.perf_counter()
-    fresh = end.timings.prompt_tokens - end.timings.cached_tokens
-    return Round(fresh / (read - started), end.timings.tokens / (ended - read)), end.timings.prompt_tokens
+            timings, ended, used = event.timings, time.perf_counter(), _cpu_s() - cpu
+    fresh = timings.prompt_tokens - timings.cached_tokens
+    speeds = Round(fresh / (read - started), timings.tokens / (ended - read), timings.tokens / max(used, 0.01))
+    return speeds, timings.prompt_tokens
+
+
+def _cpu_s() -> float:
+    """Processor time of our engine children so far; counted by the system in hundredths of a second."""
+    total = 0.0
+    for child in psutil.Process().children():
+        if child.cmdline()[-1:] == ["engine"]:
+            times = child.cpu_times()
+            total += times.user + times.system
+    return total
 
 
 def second_question(client: EngineClient) -> tuple[float, float, int]:
@@ -132,6 +147,9 @@ def measure(model: Path, tokens: int, rounds: int, threads: int) -> None:
         bare.close()
     print(f"{info.name}, {info.parameters / 1e6:.1f} M parameters, {threads} threads, load {os.getloadavg()[0]:.1f}")
     print(_row("decode tokens/s", [r.tokens_per_s for r in ours], [r.tokens_per_s for r in theirs]))
+    print(
+        _row("decode tokens per CPU second", [r.tokens_per_cpu_s for r in ours], [r.tokens_per_cpu_s for r in theirs])
+    )
     print(_row("prompt tokens/s", [r.prompt_tokens_per_s for r in ours], [r.prompt_tokens_per_s for r in theirs]))
     print(f"first text: question {first_s:.2f} s, next question {second_s:.2f} s ({cached} tokens reused)")
 
