@@ -1,6 +1,6 @@
 """`jingyan eval`: how well search finds what answers a question, measured on files with known answers.
 
-Runs the program's own parts (the reader child, the encrypted store in memory, full text, dictionary, FAISS, fusion)
+Runs the program's own parts (reader and engine children, the store in memory, full text, dictionary, FAISS, fusion)
 over a library of its own; the user's library is not touched. Formats of the files: eval_files.py.
 """
 
@@ -19,7 +19,6 @@ from app.cli.session import json_option
 from app.core.errors import ErrorCode, JingyanError
 from app.core.paths import starter_models
 from app.core.values import Document, DocumentId
-from app.engine.static_embedder import StaticEmbedder
 from app.index.dictionary import Dictionary
 from app.index.search import SearchIndex
 from app.index.terms import fold
@@ -27,6 +26,7 @@ from app.services.evaluation import Evaluation, KnownQuestion, Place, Report
 from app.services.library import LibraryService
 from app.services.library_thread import LibraryThread
 from app.store import in_memory_library
+from app.workers.engine_client import EngineClient
 from app.workers.ingest_client import ReaderClient
 
 ALL_DOCUMENTS = "pages, all documents"
@@ -91,14 +91,15 @@ def _asked_twice(question: PageQuestion, ids: Mapping[str, DocumentId]) -> Itera
 @contextlib.contextmanager
 def _bench() -> Iterator[_Bench]:
     """The parts that search is made of, over an empty library in memory; known errors end the command."""
-    folder = starter_models() / "embedder"
     with known_errors(), contextlib.ExitStack() as closing:
-        embedder = StaticEmbedder(folder)
+        embedder = EngineClient()
+        closing.callback(embedder.close)
         thread = LibraryThread()
         closing.callback(thread.close)
         library = thread.run(lambda: in_memory_library(fold))
         closing.callback(lambda: thread.run(library.close))
-        index = thread.run(lambda: SearchIndex(library, embedder, Dictionary.load(folder / "dict_enzh.json")))
+        dictionary = Dictionary.load(starter_models() / "embedder" / "dict_enzh.json")
+        index = thread.run(lambda: SearchIndex(library, embedder, dictionary))
         reader = ReaderClient()
         closing.callback(reader.close)
 
