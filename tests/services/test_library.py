@@ -98,6 +98,14 @@ def test_moved_file_keeps_its_row_under_the_new_path(bench: Bench) -> None:
     assert (row.document_id, row.path.name) == (first.document_id, "new.txt")
 
 
+def test_file_that_vanished_keeps_what_was_read_of_it(bench: Bench) -> None:
+    document = bench.add("a.txt", "words to keep")
+    document.path.unlink()
+    bench.library.add([document.path])
+    assert bench.library.wait_idle(20)
+    assert [d.state for d in bench.library.documents()] == [DocumentState.READY] and bench.library.search("words", 1)
+
+
 def test_unchanged_file_is_not_read_twice_and_a_changed_one_is(bench: Bench) -> None:
     bench.add("a.txt", "first words")
     bench.add("a.txt", "first words")
