@@ -34,9 +34,7 @@ from app.index.vectors import Float32Matrix, Float32Row, VectorIndex
 LEGS = frozenset({"text", "dictionary", "vector"})
 MIN_CANDIDATES = 100  # per leg, however few results are wanted: fusion needs the second half of each ranking too
 CANDIDATES_PER_RESULT = 4
-ENOUGH_HELD = (
-    0.5  # a passage that says half of the question is a good answer: its language leads whatever the other has
-)
+ENOUGH_HELD = 0.5  # a passage that says half of the question is a good answer, whatever the other language has
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +152,9 @@ class SearchIndex:
     def _other_leads(self, asked: _Asked, own: SearchHit, other: SearchHit) -> bool:
         """Whether the best hit of the question's language says too little of it, and that of the other one more."""
         texts = {c.chunk_id: f"{c.heading} {c.text}" for c in self._library.chunks([other.chunk_id, own.chunk_id])}
-        held = share_held(texts[own.chunk_id], asked.terms)
-        return held < ENOUGH_HELD and share_held_across(texts[other.chunk_id], asked.terms, asked.translated) > held
+        held = share_held(texts.get(own.chunk_id, ""), asked.terms)  # "": removed from the library meanwhile
+        across = share_held_across(texts.get(other.chunk_id, ""), asked.terms, asked.translated)
+        return held < ENOUGH_HELD and across > held
 
     def _in_language(self, hits: Sequence[ScoredChunk], chinese: bool) -> dict[ChunkId, float]:
         return {hit.chunk_id: hit.score for hit in hits if self._is_chinese.get(hit.chunk_id) is chinese}

@@ -145,6 +145,14 @@ def test_a_removed_document_is_not_found_any_more(library: Library, index: Searc
     assert index.vector_count == 1
 
 
+def test_a_document_that_only_the_library_forgot_breaks_no_search(library: Library, index: SearchIndex) -> None:
+    gone = add_with_vectors(index, library, "the rent", "押金", name="a.txt")
+    library.remove(gone[0].document_id)
+    add_with_vectors(index, library, "the deposit", "租金", name="b.txt")
+    hits = index.search("rent and deposit", 10, question_vector=vector("rent and deposit"))
+    assert {"the deposit", "租金"} <= set(texts(library, hits))
+
+
 def test_a_question_without_any_word_finds_nothing(library: Library, index: SearchIndex) -> None:
     add_with_vectors(index, library, "the rent")
     assert index.search("?!", 5) == ()
