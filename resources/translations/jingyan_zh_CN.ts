@@ -294,7 +294,7 @@
         </message>
         <message>
             <source>Drop PDFs, notes or text files anywhere in this window. Answers come with the page they stand on.</source>
-            <translation>将 PDF、笔记或文本文件拖放到窗口任意位置。回答会附上所依据的页面。</translation>
+            <translation>把 PDF、笔记或文本拖到窗口任意处，回答附有所依据的页面。</translation>
         </message>
         <message>
             <source>Choose files…</source>

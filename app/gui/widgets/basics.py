@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QBoxLayout, QLabel, QSizePolicy, QToolButton, QWidget
@@ -41,6 +39,8 @@ def set_gaps(layout: QBoxLayout, spacing: int, margins: tuple[int, int, int, int
 
 def tooltip(text: str) -> str:
     """`text` as a tooltip that wraps and is never taken for HTML, whatever a file or a model wrote in it."""
+    import html  # 2 ms for its table of names: not before the first paint
+
     return f"<qt>{html.escape(text).replace(chr(10), '<br>')}</qt>" if text else ""
 
 
