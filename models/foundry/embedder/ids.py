@@ -74,8 +74,9 @@ class Texts:
 
     def matrix(self, columns: int) -> sp.csr_matrix:
         """One row a text: 1 + ln(count) of each token."""
-        m = sp.csr_matrix((np.ones(len(self.ids), np.float32), self.ids, self.starts), shape=(len(self), columns))
-        m.sum_duplicates()
+        ones = np.ones(len(self.ids), np.float32)
+        m = sp.csr_matrix((ones, self.ids.copy(), self.starts.copy()), shape=(len(self), columns))
+        m.sum_duplicates()  # in place: without the copies it would reorder the texts themselves
         m.data = 1 + np.log(m.data)
         return m
 
