@@ -7,7 +7,6 @@ never its message: messages may hold text, names or paths of the user.
 from __future__ import annotations
 
 import logging
-import logging.handlers
 import sys
 import threading
 import traceback
@@ -35,9 +34,9 @@ def start_log(path: Path) -> None:
     """Log to `path` (0600) from now on; without a writable folder the program runs without a log."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handler: logging.Handler = logging.handlers.RotatingFileHandler(
-            path, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8", delay=False
-        )
+        if path.exists() and path.stat().st_size > LOG_BYTES:
+            path.replace(path.with_suffix(".old.log"))
+        handler: logging.Handler = logging.FileHandler(path, encoding="utf-8")
         path.chmod(0o600)
     except OSError:
         handler = logging.NullHandler()

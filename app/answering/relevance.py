@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from app.answering.locate import comparable
 from app.core.sentences import Span, sentences
 from app.core.values import Passage
 
@@ -47,10 +48,16 @@ def rank_sentences(passages: Sequence[Passage], terms: QuestionTerms) -> tuple[R
     for passage, span, found in rows:
         overlap = sum(weights[t] * rarity[t] for t in weights if t in found) / ideal
         heading = sum(weights[t] * rarity[t] for t in weights if t in _terms_of(passage.chunk.heading, terms)) / ideal
-        if overlap > 0:
+        if overlap > 0 and not _is_heading(passage, span):
             score = overlap + 0.25 * heading + 0.25 * passage.score
             ranked.append(RankedSentence(passage, span, passage.chunk.text[span.start : span.end], score))
     return tuple(sorted(ranked, key=lambda r: (-r.score, r.passage.number, r.span.start)))
+
+
+def _is_heading(passage: Passage, span: Span) -> bool:
+    """A bare heading repeats the question's words and answers nothing."""
+    words = comparable(passage.chunk.text[span.start : span.end]).text
+    return words in comparable(passage.chunk.heading).text
 
 
 def passage_sentences(passage: Passage) -> tuple[Span, ...]:

@@ -92,3 +92,10 @@ def test_rows_of_a_table_stay_rows_and_chinese_lines_join_without_a_space() -> N
     lines = page_of("两个月租金作\n为补偿。")
     ranked = rank_sentences([passage_of(lines)], QuestionTerms({"两个月租金作": 1.0}, fold, lambda t: t))
     assert quote_sentences(ranked, PageShelf(lambda _d, _p: lines)).text == "> 两个月租金作为补偿。 [1]"
+
+
+def test_bare_heading_is_not_quoted() -> None:
+    page = page_of("5 Deposit\n\nThe tenant pays a deposit of EUR 14,550.")
+    passage = passage_of(page, heading="Lease > 5 Deposit")
+    ranked = rank_sentences([passage], QuestionTerms({"deposit": 1.0}, fold, lambda t: t))
+    assert [r.text for r in ranked] == ["The tenant pays a deposit of EUR 14,550."]

@@ -1,13 +1,11 @@
 """kill -9 of the engine while it answers in the real window: the text stays, it is said, the next question is answered.
 
-The model is our starter with the numbers of its end tokens changed: not being the shipped file it may write, and it
-does not know how to stop.
+The model has random weights: it writes noise and does not know how to stop.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import signal
 import time
 from collections.abc import Iterator
@@ -21,28 +19,19 @@ from pytestqt.qtbot import QtBot
 from app.compose import Jingyan, Launch, open_jingyan
 from app.core.errors import ErrorCode
 from app.core.events import AskEvent, Notice, TextDelta
-from app.core.paths import starter_models
 from app.gui.app import RunPreferences, add_works, build_window
 from app.gui.works import Works
+from tests.bench.random_gguf import SHAPES, write_random_model
 from tests.samples import make_pdf
 
 TOLD_WITHIN_S = 1.0  # a promise to the user, not a speed: a hang would last for ever
-
-
-def without_end_tokens(gguf: bytes) -> bytes:
-    """The same model, whose end-of-turn tokens are now one that it never says."""
-    never_said = (9).to_bytes(4, "little")
-    pattern = rb"(tokenizer\.ggml\.(?:eos|eot|eom)_token_id\x04\x00\x00\x00)(....)"
-    changed, count = re.subn(pattern, lambda m: m.group(1) + never_said, gguf, flags=re.DOTALL)
-    assert count == 3
-    return changed
 
 
 @pytest.fixture
 def jingyan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Jingyan]:
     monkeypatch.setenv("JINGYAN_HOME", str(tmp_path / "home"))
     model = tmp_path / "own.gguf"
-    model.write_bytes(without_end_tokens((starter_models() / "text.gguf").read_bytes()))
+    write_random_model(SHAPES["tiny"], model)
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "settings.toml").write_text("answer_max_tokens = 1024\n")
     opened = open_jingyan(Launch(in_memory=True, model=model))
