@@ -66,7 +66,8 @@ def _window(files: list[Path]) -> int:
     def services() -> Jingyan:
         from app.compose import Launch, open_jingyan  # heavy: after the first paint, on its thread
 
-        return open_jingyan(Launch(settings=settings, ask_passphrase=passphrase.ask))
+        launch = Launch(settings=settings, ask_passphrase=passphrase.ask, on_new_key=passphrase.show_recovery_code)
+        return open_jingyan(launch)
 
     return run(services, files, preferences=settings, passphrase=passphrase)
 

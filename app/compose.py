@@ -15,7 +15,7 @@ from app.core.values import Document
 from app.index.dictionary import Dictionary
 from app.index.search import SearchIndex
 from app.index.terms import FOLD_VERSION, fold
-from app.secrets import AskPassphrase, choose_vault, library_key
+from app.secrets import AskPassphrase, choose_vault, key_from_recovery_code, library_key
 from app.services.asking import AskingOptions, AskingService
 from app.services.evidence import EvidenceCollector
 from app.services.library import LibraryService
@@ -167,3 +167,13 @@ def _open_store(launch: Launch, paths: DataPaths) -> EncryptedLibrary:
 def key_place(paths: DataPaths) -> str:
     """Where the key of the library is kept here, in words for the doctor. Raises KEYRING_UNSAFE."""
     return choose_vault(paths).describe()
+
+
+def recover_key(paths: DataPaths, typed_code: str, ask_passphrase: AskPassphrase | None) -> None:
+    """Keep the key that a recovery code stands for, after it has opened the library.
+
+    Raises WRONG_PASSPHRASE for a code with a slip, KEY_MISSING when it belongs to another library.
+    """
+    key = key_from_recovery_code(typed_code)
+    open_library(paths.library, key, fold=fold, fold_version=FOLD_VERSION).close()
+    choose_vault(paths, ask_passphrase, anew=True).write(key)

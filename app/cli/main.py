@@ -11,6 +11,7 @@ from app.cli.ask import ask
 from app.cli.doctor import doctor
 from app.cli.eval import eval_group
 from app.cli.library import add, list_documents, remove, search
+from app.cli.recover import recover
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,7 +23,7 @@ def cli() -> None:
     """
 
 
-for command in (ask, add, list_documents, search, remove, doctor, eval_group):
+for command in (ask, add, list_documents, search, remove, recover, doctor, eval_group):
     cli.add_command(command)
 
 

@@ -11,6 +11,7 @@ import click
 
 from app.cli.output import known_errors, note
 from app.compose import Jingyan, Launch, open_jingyan
+from app.secrets import AskPassphrase
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 model_option = click.option(
@@ -24,7 +25,7 @@ model_option = click.option(
 @contextlib.contextmanager
 def session(*, in_memory: bool = False, model: Path | None = None, with_model: bool = False) -> Iterator[Jingyan]:
     """A running Jingyan; known errors end the command with a sentence."""
-    ask = _ask_passphrase if sys.stdin.isatty() else None
+    ask = passphrase_prompt()
     with known_errors():
         jingyan = open_jingyan(
             Launch(
@@ -39,6 +40,11 @@ def session(*, in_memory: bool = False, model: Path | None = None, with_model: b
             yield jingyan
         finally:
             jingyan.close()
+
+
+def passphrase_prompt() -> AskPassphrase | None:
+    """Asks at the terminal; None where nobody can answer."""
+    return _ask_passphrase if sys.stdin.isatty() else None
 
 
 def _ask_passphrase(choose_new: bool) -> str:

@@ -1,6 +1,7 @@
-"""Asks for the passphrase of the library, from a background thread that waits for the answer.
+"""What opening the library says to the user from its background thread: asks for the passphrase, shows the code.
 
-Used where the system has no safe keyring. The passphrase is handed over once and kept nowhere here.
+The passphrase is asked for where the system has no safe keyring; who asks waits for the answer. It is handed over once
+and kept nowhere here, and so is the recovery code of a new library.
 """
 
 from __future__ import annotations
@@ -39,6 +40,11 @@ class PassphraseAsker:
                 raise JingyanError(ErrorCode.CANCELLED)
             return self._answer
 
+    def show_recovery_code(self, code: str) -> None:
+        """Show the code of a library that was just made; does not wait."""
+        if self._window is not None and not self._closed:
+            self._window.made.emit(code)
+
     def bind(self, window: QWidget) -> None:
         self._window = _Window(window, self._answer_with)
 
@@ -57,12 +63,14 @@ class PassphraseAsker:
 
 class _Window(QObject):
     wanted = Signal(bool)
+    made = Signal(str)
 
     def __init__(self, window: QWidget, answer: Callable[[str], None]) -> None:
         super().__init__(window)
         self._parent = window
         self._answer = answer
         self.wanted.connect(self._ask, Qt.ConnectionType.QueuedConnection)
+        self.made.connect(self._show, Qt.ConnectionType.QueuedConnection)
 
     @Slot(bool)
     def _ask(self, new: bool) -> None:
@@ -71,3 +79,9 @@ class _Window(QObject):
         dialog = PassphraseDialog(new, self._parent)
         dialog.answered.connect(self._answer)
         dialog.open()
+
+    @Slot(str)
+    def _show(self, code: str) -> None:
+        from app.gui.recovery_dialog import RecoveryCodeDialog  # once in a library's life
+
+        RecoveryCodeDialog(code, self._parent).open()

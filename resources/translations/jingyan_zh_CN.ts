@@ -630,4 +630,27 @@
             <translation>密码</translation>
         </message>
     </context>
+<context>
+    <name>RecoveryCodeDialog</name>
+    <message>
+        <source>Recovery code</source>
+        <translation>恢复码</translation>
+    </message>
+    <message>
+        <source>Write down this recovery code</source>
+        <translation>请记下恢复码</translation>
+    </message>
+    <message>
+        <source>Your library is encrypted. If its key is ever lost, this code opens it again. Keep it where only you find it; it is shown only now.</source>
+        <translation>您的资料库已加密。如果密钥丢失，可以用恢复码重新打开。请保存在只有您知道的地方；它只在此时显示一次。</translation>
+    </message>
+    <message>
+        <source>Copy</source>
+        <translation>复制</translation>
+    </message>
+    <message>
+        <source>I have kept it</source>
+        <translation>我已保存</translation>
+    </message>
+</context>
 </TS>

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from tests.end2end.command import jingyan
@@ -46,3 +47,16 @@ def test_doctor_tells_which_protection_is_active(tmp_path: Path) -> None:
     report = jingyan("doctor", "--json", home=tmp_path / "home").json
     assert set(report["reader"]["protection"]) >= {"landlock", "seccomp", "rlimits"}
     assert report["engine"]["model"]["starter"] is True
+
+
+def test_lost_key_comes_back_with_the_recovery_code(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    made = jingyan("add", make_pdf(tmp_path / "a.pdf", ["Something to keep"]), home=home)
+    code = re.search(r"(?:[A-Z2-7]{4}-){13}[A-Z2-7]{4}", made.err)
+    assert code is not None
+    (home / "library.key").unlink()
+    lost = jingyan("list", home=home)
+    assert lost.code == 1 and "recovery code" in lost.err
+    assert jingyan("recover", "--code", code.group()[:-1] + "A", home=home).code == 1
+    assert jingyan("recover", "--code", code.group().lower(), home=home).code == 0
+    assert [d["name"] for d in jingyan("list", "--json", home=home).json] == ["a.pdf"]

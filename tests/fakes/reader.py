@@ -14,7 +14,10 @@ from app.core.values import Box, DocumentKind, DraftChunk, PageImage, PageProble
 
 @dataclass
 class FakeReader:
-    """Content is UTF-8; form feeds divide pages; a page "!broken" fails, at "!dies" the reader dies; "!locked" content wants "secret"."""
+    """Content is UTF-8; form feeds divide pages.
+
+    A page "!broken" fails, at "!dies" the reader dies; "!locked" content wants the password "secret".
+    """
 
     read_names: list[str] = field(default_factory=list)
     gate: threading.Event | None = None  # when set, waits for it before each page

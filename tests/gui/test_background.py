@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtWidgets import QLineEdit
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QLabel, QLineEdit, QPushButton
 from pytestqt.qtbot import QtBot
 
 from app.core.errors import ErrorCode, JingyanError
@@ -17,6 +18,7 @@ from app.gui.bridge import AskEnded, Bridge
 from app.gui.merging import merge_ask, merge_library
 from app.gui.passphrase import PassphraseAsker
 from app.gui.passphrase_dialog import PassphraseDialog
+from app.gui.recovery_dialog import RecoveryCodeDialog
 from app.gui.tasks import Failure, Tasks
 from tests.gui.conftest import Stage
 from tests.gui.fake_services import STARTER, FakeServices
@@ -213,3 +215,19 @@ def test_whoever_waits_for_a_passphrase_is_let_go_when_the_window_closes(stage: 
     thread.join(10)
     assert outcome == [ErrorCode.CANCELLED]
     stage.window.findChildren(PassphraseDialog)[0].reject()
+
+
+def test_recovery_code_of_a_new_library_is_shown_and_can_be_copied(stage: Stage) -> None:
+    asker, code = PassphraseAsker(), "-".join(["ABCD"] * 14)
+    asker.bind(stage.window)
+    thread = threading.Thread(target=lambda: asker.show_recovery_code(code))
+    thread.start()
+    thread.join()
+    stage.until(lambda: len(stage.window.findChildren(RecoveryCodeDialog)) == 1)
+    dialog = stage.window.findChildren(RecoveryCodeDialog)[0]
+    shown = " ".join(text.text() for text in dialog.findChildren(QLabel))
+    assert shown.count("ABCD") == 14
+    next(b for b in dialog.findChildren(QPushButton) if b is not dialog.kept_button).click()
+    assert QGuiApplication.clipboard().text() == code
+    dialog.kept_button.click()
+    stage.until(lambda: stage.window.findChildren(RecoveryCodeDialog) == [])
