@@ -8,7 +8,6 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,11 +34,13 @@ from app.workers.host import spawn
 from app.workers.protocol import Role, checked
 from app.workers.sandbox import SandboxSpec
 from app.workers.supervisor import RestartPolicy
+from tests.bench.random_gguf import SHAPES, write_random_model
 from tests.engine.conftest import DOCUMENTS, STARTER, ask
 from tests.engine.test_decoding import end_of, text_of
 
 FAKE = Path(__file__).with_name("fake_engine.py")
 GREEDY = Sampling(max_tokens=40)
+ENDLESS = Sampling(max_tokens=20_000)  # of noise that does not know how to stop
 BABBLE = Sampling(max_tokens=900, temperature=3.0, top_k=0, top_p=1.0)
 LONG_S = 60.0
 MakeFake = Callable[..., EngineClient]
@@ -91,6 +92,14 @@ def shared() -> Iterator[EngineClient]:
     client.close()
 
 
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small model with random weights."""
+    path = tmp_path_factory.mktemp("noise") / "noise.gguf"
+    write_random_model(SHAPES["tiny"], path)
+    return path
+
+
 @pytest.fixture
 def fake(told: Told) -> Iterator[MakeFake]:
     """fake(mode): a client whose children are fake engines of that mode."""
@@ -134,26 +143,18 @@ def answer(client: EngineClient, document: str = DOCUMENTS[0]) -> tuple[str, Gen
 
 
 def interrupted(
-    client: EngineClient, interrupt: Callable[[], object], cancel: CancelToken | None = None, *, expected: EndReason
+    client: EngineClient, interrupt: Callable[[], object], cancel: CancelToken | None = None
 ) -> list[GenerationEvent]:
-    """Events of a long answer during whose text `interrupt` was called once, ending as expected.
-
-    Random text may come to its own end before it is interrupted; then another seed is tried.
-    """
-    for seed in range(20):
-        seen: list[GenerationEvent] = []
-        done = False
-        for event in client.generate(ask("hello"), replace(BABBLE, seed=seed), cancel=cancel):
-            seen.append(event)
-            if isinstance(event, TextDelta) and not done and len(seen) > 3:
-                interrupt()
-                done = True
-        if end_of(seen).reason is expected:
-            return seen
-        assert not done or end_of(seen).reason in (EndReason.STOP, EndReason.LENGTH)
-        if done and cancel is not None:
-            break
-    raise AssertionError("no answer was long enough")
+    """Events of an endless answer during whose text `interrupt` was called once."""
+    seen: list[GenerationEvent] = []
+    done = False
+    for event in client.generate(ask("hello"), ENDLESS, cancel=cancel):
+        seen.append(event)
+        if isinstance(event, TextDelta) and not done:
+            interrupt()
+            done = True
+    assert done
+    return seen
 
 
 def code_of(action: Callable[[], object]) -> ErrorCode:
@@ -219,13 +220,16 @@ def test_embedding_goes_on_while_an_answer_is_written(shared: EngineClient) -> N
     assert end_of(list(events)).reason in (EndReason.CANCELLED, EndReason.STOP)
 
 
-def test_a_cancelled_answer_ends_as_cancelled_and_the_child_lives(client: EngineClient, told: Told) -> None:
-    client.load(STARTER)
+def test_a_cancelled_answer_ends_as_cancelled_and_the_child_lives(
+    client: EngineClient, told: Told, noise: Path
+) -> None:
+    client.load(noise)
     pid = only_engine()
     cancel = CancelToken()
-    seen = interrupted(client, cancel.cancel, cancel, expected=EndReason.CANCELLED)
-    assert end_of(seen).timings.tokens < BABBLE.max_tokens
-    assert answer(client)[1].reason is EndReason.STOP
+    end = end_of(interrupted(client, cancel.cancel, cancel))
+    assert end.reason is EndReason.CANCELLED
+    assert end.timings.tokens < ENDLESS.max_tokens
+    assert answer(client)[1].reason is EndReason.LENGTH
     assert only_engine() == pid
     assert told.empty()
 
@@ -318,17 +322,20 @@ def test_a_cancelled_load_keeps_the_old_model(client: EngineClient) -> None:
 
 
 # ---- death -------------------------------------------------------------------------------------
-def test_a_killed_engine_keeps_the_text_and_answers_the_next_question(client: EngineClient, told: Told) -> None:
-    info = client.load(STARTER)
+def test_a_killed_engine_keeps_the_text_and_answers_the_next_question(
+    client: EngineClient, told: Told, noise: Path
+) -> None:
+    info = client.load(noise)
     expected, _ = answer(client)
-    seen = interrupted(client, lambda: os.kill(only_engine(), signal.SIGKILL), expected=EndReason.DIED)
+    seen = interrupted(client, lambda: os.kill(only_engine(), signal.SIGKILL))
     end = end_of(seen)
+    assert end.reason is EndReason.DIED
     assert text_of(seen)
     assert end.timings.prompt_tokens > 0
     assert end.timings.tokens > 0
     assert answer(client)[0] == expected
     assert isinstance(told.wait(), EngineRestarted)
-    assert told.wait() == ModelLoading(STARTER.name)
+    assert told.wait() == ModelLoading(noise.name)
     assert told.wait() == ModelReady(info)
 
 
