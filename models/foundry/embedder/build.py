@@ -1,6 +1,6 @@
 """Make the embedder and the dictionary from the training pack, into models/starter/embedder.
 
-    python -m models.foundry.embedder.build --pack ../shared/data/train [--steps 850] [--only-dictionary]
+    python -m models.foundry.embedder.build --pack ../shared/data/train [--steps 250] [--only-dictionary]
 
 Run from the repository's root, in an environment with the packages of requirements.txt (beside this file).
 """
@@ -30,7 +30,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--pack", type=Path, required=True)
     arguments.add_argument("--out", type=Path, default=Path("models/starter/embedder"))
-    arguments.add_argument("--steps", type=int, default=850)
+    arguments.add_argument("--steps", type=int, default=250)
     arguments.add_argument("--threads", type=int, default=2)
     arguments.add_argument("--only-dictionary", action="store_true")
     options = arguments.parse_args()
