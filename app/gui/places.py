@@ -1,8 +1,9 @@
-"""How a place in a document is called: "p. 3", "p. iv", "lines 1-80"."""
+"""How places are called: "p. 3", "p. iv", "lines 1-80" in a document, "~/Documents" on the disk."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication
 
@@ -16,3 +17,9 @@ def page_place(page_no: int, label: str) -> str:
         first, last = lines[1], lines[2] or lines[1]
         return translate("Places", "lines {first}–{last}").format(first=first, last=last)
     return translate("Places", "p. {page}").format(page=label or page_no)
+
+
+def folder_place(folder: Path) -> str:
+    """The folder as people write it: the home folder is "~"."""
+    home = Path.home()
+    return str(Path("~") / folder.relative_to(home)) if folder.is_relative_to(home) else str(folder)

@@ -97,7 +97,8 @@ def take(folder: Path, theme: str, language: str) -> None:
         picture("drop")
         works.drops.overlay.hide()
     with tempfile.TemporaryDirectory() as made:
-        files, long = make_files(Path(made) / "files")
+        os.environ["HOME"] = made  # so that the pictures show a path like everybody's
+        files, long = make_files(Path(made) / "Documents")
         works.session.add([*files, resources() / "samples" / "sample.pdf"])
         until(lambda: works.documents.rowCount() == 6 and all(d.state.is_final for d in works.documents.documents()))
         works.session.add([long])

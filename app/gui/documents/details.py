@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QScrollArea, QVB
 from app.core.errors import ErrorCode
 from app.core.values import Document, DocumentState
 from app.gui.documents.words import problem_reason, state_icon, state_name
+from app.gui.places import folder_place
 from app.gui.plurals import Plurals
 from app.gui.theme.tokens import Space
 from app.gui.ui import Ui
@@ -69,7 +70,7 @@ class DetailsPopover(QFrame):
         facts.setText(self._facts())
         layout.addWidget(facts)
         place = label("caption", wrap=True)
-        place.setText(_breakable(str(document.path.parent)))
+        place.setText(_breakable(folder_place(document.path.parent)))
         layout.addWidget(place)
 
     def _facts(self) -> str:
