@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from models.foundry.embedder.batches import Bags, Batch, Batches
 
 TEMPERATURE = 0.06
-VECTOR_RATE, WEIGHT_RATE = 0.038, 0.01  # the first is divided by sqrt(dim); a tenth of it learns far too slowly
+VECTOR_RATE, WEIGHT_RATE = 0.03795, 0.01  # the first is divided by sqrt(dim); a tenth of it learns far too slowly
 BACKWARD_SHARE = 0.3  # of the loss of finding the question from the passage
 WARM_UP_STEPS, LAST_RATE = 30, 0.05
 SAY_EVERY = 50
