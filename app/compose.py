@@ -149,7 +149,6 @@ def open_jingyan(launch: Launch) -> Jingyan:
     jingyan = Jingyan(
         library, asking, models, settings, lambda: Protections(reader.protection(), engine.protection()), steps
     )
-    thread.submit(index.rebuild)
     library.resume()
     if launch.with_model:
         jingyan.start_model(launch.model or (Path(settings.model_path) if settings.model_path else None))

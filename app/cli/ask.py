@@ -33,6 +33,7 @@ def ask(question: str, files: tuple[Path, ...], model: Path | None, as_json: boo
             _check(jingyan.add_and_wait(files))
         if (failure := jingyan.wait_for_model()) and model:
             raise JingyanError(failure.code, **failure.facts)
+        jingyan.library.wait_indexed()
         answer = follow(jingyan.asking.ask(Question(question)), stream=not as_json)
     if as_json:
         print_json(answer_json(answer))

@@ -44,6 +44,7 @@ def list_documents(as_json: bool) -> None:
 def search(query: str, limit: int, as_json: bool) -> None:
     """Find passages in the library."""
     with session() as jingyan:
+        jingyan.library.wait_indexed()
         passages = jingyan.library.search(query, limit)
     if as_json:
         print_json([passage_json(p) for p in passages])

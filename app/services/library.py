@@ -6,7 +6,8 @@ Rows appear at once; the reading queue does the rest. Store and index are only t
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from app.core.errors import ErrorCode, JingyanError
@@ -38,6 +39,7 @@ class LibraryService:
         self._reader = reader
         self._searching = Searching(library, index, thread, embedder)
         self._subscribers: Subscribers[LibraryEvent] = Subscribers()
+        self._indexed = threading.Event()
         self._queue = ReadingQueue(library, index, thread, reader, embedder, self._subscribers)
 
     # ---- what is there -------------------------------------------------------------------------
@@ -85,7 +87,9 @@ class LibraryService:
         self._thread.submit(self._tidy)
 
     def resume(self) -> None:
-        """Read again what an earlier run left unfinished, and embed chunks that have no vector yet."""
+        """Fill the index from the store, read what an earlier run left unfinished, embed what has no vector yet."""
+        steps = self._index.rebuild_steps()
+        self._thread.submit(lambda: self._rebuild(steps))
         self._thread.submit(self._tidy)
         self._queue.catch_up()
         try:
@@ -95,6 +99,10 @@ class LibraryService:
         for document in self._thread.run(self._library.documents):
             if document.state is DocumentState.QUEUED:
                 self._queue.put(document.document_id)
+
+    def wait_indexed(self) -> None:
+        """Wait until everything the store holds can be found; a search before finds what is there so far."""
+        self._indexed.wait()
 
     def wait_idle(self, timeout_s: float | None = None) -> bool:
         """True when every file added so far is in its final state."""
@@ -128,6 +136,19 @@ class LibraryService:
         if read:
             self._queue.put(document.document_id)
         return document
+
+    def _rebuild(self, steps: Iterator[int]) -> None:
+        """One step of filling the index, then the next behind whatever waits for the library thread."""
+        more = False
+        try:
+            more = next(steps, None) is not None and not self._queue.closing
+        except JingyanError as error:  # full text still searches, and nobody may wait for ever
+            log.warning("index not filled: %s", error.code)
+        finally:
+            if not more:
+                self._indexed.set()
+        if more:
+            self._thread.submit(lambda: self._rebuild(steps))
 
     def _tidy(self) -> None:
         """Erase what removed documents left behind, in short steps between those that somebody waits for."""

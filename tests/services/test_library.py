@@ -159,6 +159,7 @@ def test_files_left_waiting_by_an_earlier_run_are_read(bench: Bench) -> None:
     bench.library.close()  # quits while the first is being read
     bench.reader.gate = None
     again = bench.reopen()
+    again.wait_indexed()
     assert again.wait_idle(20)
     assert [d.state for d in again.documents()] == [DocumentState.READY, DocumentState.READY]
     again.close()
