@@ -67,14 +67,14 @@ class Jingyan:
         models: ModelsService,
         settings: Settings,
         protections: Callable[[], Protections],
-        close_steps: Sequence[Callable[[], object]],
+        closing: contextlib.ExitStack,
     ) -> None:
         self.library = library
         self.asking = asking
         self.models = models
         self.settings = settings
         self.protections = protections
-        self._close_steps = tuple(close_steps)
+        self._closing = closing
         self._loading: threading.Thread | None = None
         self._model_failure: Reason | None = None
 
@@ -98,10 +98,8 @@ class Jingyan:
         return tuple(by_id.get(r.document_id) or by_content.get(r.content_sha256) or r for r in rows)
 
     def close(self) -> None:
-        """End readings, children and the library, in this order; every step runs whatever the others do."""
-        with contextlib.ExitStack() as stack:
-            for step in reversed(self._close_steps):
-                stack.callback(step)
+        """End readings, children and the library, in this order; each ends whatever the others do."""
+        self._closing.close()
 
     def _load(self, chosen: Path | None) -> None:
         for path in filter(None, (chosen, starter_models() / STARTER_FILE)):
@@ -117,39 +115,45 @@ def open_jingyan(launch: Launch) -> Jingyan:
     paths = data_paths()
     settings_file = launch.settings or SettingsFile(paths.settings)
     settings = settings_file.settings
-    thread = LibraryThread()
-    try:
+    with contextlib.ExitStack() as closing:  # taken down in reverse; at once when a later part cannot be built
+        thread = LibraryThread()
+        closing.callback(thread.close)
         store = thread.run(lambda: _open_store(launch, paths))
-    except BaseException:
-        thread.close()
-        raise
-    dictionary = Dictionary.load(starter_models() / "embedder" / "dict_enzh.json")
-    model_events: Subscribers[ModelEvent] = Subscribers()
-    engine = EngineClient(on_event=model_events.tell)
-    reader = ReaderClient()
-    index = thread.run(lambda: SearchIndex(store, engine, dictionary))
-    library = LibraryService(store, index, thread, reader, engine)
-    searching = Searching(store, index, thread, engine)
-    asking = AskingService(
-        store,
-        thread,
-        EvidenceCollector(store, thread, searching, engine),
-        Quoting(engine, dictionary),
-        engine,
-        resources() / "prompts",
-        AskingOptions(settings.passages, settings.answer_max_tokens, settings.temperature),
-    )
-    models = ModelsService(
-        engine,
-        model_events,
-        settings.context_tokens,
-        remember=lambda path: settings_file.put("model_path", str(path)),
-    )
-    steps = (library.close, engine.close, reader.close, lambda: thread.run(store.close), thread.close)
-    jingyan = Jingyan(
-        library, asking, models, settings, lambda: Protections(reader.protection(), engine.protection()), steps
-    )
-    library.resume()
+        closing.callback(lambda: thread.run(store.close))
+        dictionary = Dictionary.load(starter_models() / "embedder" / "dict_enzh.json")
+        model_events: Subscribers[ModelEvent] = Subscribers()
+        engine = EngineClient(on_event=model_events.tell)
+        closing.callback(engine.close)
+        reader = ReaderClient()
+        closing.callback(reader.close)
+        index = thread.run(lambda: SearchIndex(store, engine, dictionary))
+        library = LibraryService(store, index, thread, reader, engine)
+        closing.callback(library.close)
+        searching = Searching(store, index, thread, engine)
+        asking = AskingService(
+            store,
+            thread,
+            EvidenceCollector(store, thread, searching, engine),
+            Quoting(engine, dictionary),
+            engine,
+            resources() / "prompts",
+            AskingOptions(settings.passages, settings.answer_max_tokens, settings.temperature),
+        )
+        models = ModelsService(
+            engine,
+            model_events,
+            settings.context_tokens,
+            remember=lambda path: settings_file.put("model_path", str(path)),
+        )
+        library.resume()
+        jingyan = Jingyan(
+            library,
+            asking,
+            models,
+            settings,
+            lambda: Protections(reader.protection(), engine.protection()),
+            closing.pop_all(),
+        )
     if launch.with_model:
         jingyan.start_model(launch.model or (Path(settings.model_path) if settings.model_path else None))
     return jingyan

@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.answering.claims import strip_markers
 from app.answering.locate import comparable, find
 from app.answering.relevance import RankedSentence, passage_sentences
 from app.core.sentences import Span
@@ -66,7 +67,7 @@ def windows(ranked: Sequence[RankedSentence]) -> tuple[Window, ...]:
 
 def verify_value(value: str, question: str, ranked: Sequence[RankedSentence]) -> VerifiedValue | None:
     """The value with the most relevant sentence that holds it, or None when it must not be shown."""
-    value = value.strip().rstrip("。.；;，,")
+    value = strip_markers(value).strip().rstrip("。.；;，,")
     if not value or len(value) > MAX_VALUE_CHARS or not ranked:
         return None
     if _NUMBER_ASKED.search(question) and not _HAS_NUMBER.search(value):

@@ -3,6 +3,7 @@
     passages    id, title (may be missing), text
     questions   question, passage_id; in a two-language set instead question_zh, question_en, passage_id_zh and
                 passage_id_en, of which those count whose passage is among the passages given
+    answers     questions that also have answers (a list of accepted ones)
     pages       question, docs (paths below the root), evidence (doc, page0: counted from 0), answerable
 
 Any other shape raises BAD_INPUT_FILE with the file's name and the line.
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from app.core.errors import ErrorCode, JingyanError
+from app.services.answer_evaluation import AnswerableQuestion
 from app.services.evaluation import KnownPassage, KnownQuestion, Place
 
 Row: TypeAlias = Mapping[str, Any]  # Any: one line of somebody's JSON; checked where it is used
@@ -43,6 +45,11 @@ def read_questions(path: Path, places: Mapping[str, Place]) -> tuple[KnownQuesti
     return _parsed(path, lambda row: _questions_of(row, path.stem, places))
 
 
+def read_answerable(path: Path, names: Mapping[str, str]) -> tuple[AnswerableQuestion, ...]:
+    """Questions with accepted answers; `names`: passage id -> name of the document made of it."""
+    return _parsed(path, lambda row: _answerable_of(row, names))
+
+
 def read_page_questions(path: Path) -> tuple[PageQuestion, ...]:
     """Every question of the file; those that cannot be answered or name no page have no `pages`."""
     return _parsed(path, lambda row: [_page_question(row)])
@@ -56,6 +63,11 @@ def _questions_of(row: Row, group: str, places: Mapping[str, Place]) -> Iterator
     for asked, answered, name in _ACROSS:
         if place := places.get(_text(row, f"passage_id_{answered}")):
             yield KnownQuestion(name, _text(row, f"question_{asked}"), frozenset({place}))
+
+
+def _answerable_of(row: Row, names: Mapping[str, str]) -> Iterator[AnswerableQuestion]:
+    if name := names.get(_text(row, "passage_id")):
+        yield AnswerableQuestion(_text(row, "question"), tuple(map(str, row["answers"])), name)
 
 
 def _page_question(row: Row) -> PageQuestion:

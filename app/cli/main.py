@@ -10,6 +10,7 @@ from app import __version__
 from app.cli.ask import ask
 from app.cli.doctor import doctor
 from app.cli.eval import eval_group
+from app.cli.eval_answers import answers
 from app.cli.library import add, list_documents, remove, search
 from app.cli.recover import recover
 
@@ -25,6 +26,7 @@ def cli() -> None:
 
 for command in (ask, add, list_documents, search, remove, recover, doctor, eval_group):
     cli.add_command(command)
+eval_group.add_command(answers)
 
 
 def run(arguments: Sequence[str]) -> int:

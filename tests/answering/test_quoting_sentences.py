@@ -40,7 +40,7 @@ def test_quotes_are_verbatim_and_verified_with_boxes() -> None:
 
 
 def test_value_is_shown_with_the_sentence_it_stands_in() -> None:
-    found = verify_value("7,200 EUR", "How much is the deposit?", rank("How much is the deposit?"))
+    found = verify_value("7,200 EUR [3]", "How much is the deposit?", rank("How much is the deposit?"))
     assert found is not None
     assert quote_value(found, SHELF).text == "**7,200 EUR** [1]\n\n> The deposit is 7,200 EUR. [1]"
 
