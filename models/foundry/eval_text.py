@@ -76,7 +76,7 @@ def human_questions(corpus: Path, lang: str, count: int) -> Iterator[tuple[str, 
     random.Random(7).shuffle(questions)
     for row in questions[:count]:
         text = re.sub(r"\s+", " ", passages[row["passage_id"]])
-        answers = [re.sub(r"\s+", " ", a) for a in row["answers"]]
+        answers = [re.sub(r"\s+", " ", str(answer)) for answer in row["answers"]]
         answer = next((a for a in answers if a in text), None)
         if answer is None:
             continue
