@@ -14,6 +14,7 @@ MAX_QUOTES = 3
 MAX_OPENINGS = 6
 MIN_OPENING_CHARS = 24  # shorter "sentences" are titles, dates and page numbers
 _WORTH_QUOTING = 0.62  # of the best sentence's score
+_FITS_AS_WELL = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +26,12 @@ class Quoted:
 
 def quote_sentences(ranked: Sequence[RankedSentence], shelf: PageShelf) -> Quoted:
     """One quote per line, Markdown block quotes, each with its marker."""
-    best = [r for r in ranked if r.score >= ranked[0].score * _WORTH_QUOTING][:MAX_QUOTES] if ranked else []
-    return _compose("", _distinct(best), shelf)
+    return _compose("", _best(ranked, _WORTH_QUOTING), shelf)
 
 
-def quote_value(found: VerifiedValue, shelf: PageShelf) -> Quoted:
-    """A short verified value, then the sentence it stands in."""
-    return _compose(f"**{found.value}** [1]\n\n", [found.sentence], shelf)
+def quote_value(found: VerifiedValue, ranked: Sequence[RankedSentence], shelf: PageShelf) -> Quoted:
+    """A short verified value, then the sentence it stands in, and others only where they fit as well."""
+    return _compose(f"**{found.value}** [1]\n\n", _best(ranked, _FITS_AS_WELL), shelf)
 
 
 def quote_openings(passages: Sequence[Passage], shelf: PageShelf) -> Quoted:
@@ -48,6 +48,11 @@ def quote_openings(passages: Sequence[Passage], shelf: PageShelf) -> Quoted:
         if len(chosen) == MAX_OPENINGS:
             break
     return _compose("", _distinct(chosen), shelf)
+
+
+def _best(ranked: Sequence[RankedSentence], share: float) -> list[RankedSentence]:
+    """The sentences with at least `share` of the best one's score."""
+    return _distinct([r for r in ranked if r.score >= ranked[0].score * share])[:MAX_QUOTES]
 
 
 def _compose(lead: str, sentences: Sequence[RankedSentence], shelf: PageShelf) -> Quoted:

@@ -1,8 +1,9 @@
 """What a small starter model may say: a short value, shown only when it is verified in the source.
 
-The application knows which sentences it sent, so it adds the citation itself. An answer that is not
-verbatim in a relevant sentence, or of the wrong kind (a date question answered without digits), is dropped
-and the caller quotes the best sentences instead.
+The application knows which sentences it sent, so it adds the citation itself. A value is shown only when its
+kind can be checked (a number, date or amount where one is asked for, somebody where "who" is asked) and it stands
+verbatim in the sentence that fits the question best; otherwise the caller quotes sentences. Measured with
+`jingyan eval answers`: values in any other sentence were hardly ever right, values of unchecked kinds one time in three.
 """
 
 from __future__ import annotations
@@ -20,14 +21,15 @@ from app.core.values import Passage
 WINDOW_CHARS = 340  # the starters were trained on passages of about this length
 MAX_WINDOWS = 3
 MAX_VALUE_CHARS = 120
-_RELEVANT_SHARE = 0.6  # of the best sentence's score: below it the value is probably about something else
 
 _NUMBER_ASKED = re.compile(
-    r"\b(how (?:much|many|long|old|often|far)|when"
-    r"|what (?:year|date|time|percentage|amount|price|rent|fee)|which (?:year|date|day))\b"
-    r"|多少|几|哪天|哪年|哪一[天年月日]|什么时候|何时|多久|多长|日期|金额|比例|百分",
+    r"\b(how (?:much|many|long|old|often|far|high|large|big)|when|which (?:year|date|day)"
+    r"|what (?:is|are|was|were) the .*\b(?:year|date|time|percentage|amount|price|rent|fee|deposit|salary|cost|period"
+    r"|deadline|rate|number|total))\b"
+    r"|多少|几|哪天|哪年|哪一[天年月日]|什么时候|何时|多久|多长|多大|日期|金额|比例|百分",
     re.IGNORECASE,
 )
+_SOMEBODY_ASKED = re.compile(r"\b(who|whose|whom)\b|谁|哪位", re.IGNORECASE)
 _HAS_NUMBER = re.compile(
     r"\d|[一二三四五六七八九十百千万亿两]|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|twelve|thirty|sixty|ninety|hundred|thousand|"
     r"monday|tuesday|wednesday|thursday|friday|saturday|sunday|january|february|march|april|may|june|july|august|september|october|november|december)\b",
@@ -66,21 +68,19 @@ def windows(ranked: Sequence[RankedSentence]) -> tuple[Window, ...]:
 
 
 def verify_value(value: str, question: str, ranked: Sequence[RankedSentence]) -> VerifiedValue | None:
-    """The value with the most relevant sentence that holds it, or None when it must not be shown."""
+    """The value with the best sentence, which holds it, or None when it must not be shown."""
     value = strip_markers(value).strip().rstrip("。.；;，,")
-    if not value or len(value) > MAX_VALUE_CHARS or not ranked:
-        return None
-    if _NUMBER_ASKED.search(question) and not _HAS_NUMBER.search(value):
+    if not value or len(value) > MAX_VALUE_CHARS or not ranked or not _of_asked_kind(value, question):
         return None
     if find(value, comparable(question)):  # an echo of the question says nothing
         return None
-    floor = ranked[0].score * _RELEVANT_SHARE
-    for sentence in ranked:
-        if sentence.score < floor:
-            return None
-        if find(value, comparable(sentence.text)):
-            return VerifiedValue(value, sentence)
-    return None
+    return VerifiedValue(value, ranked[0]) if find(value, comparable(ranked[0].text)) else None
+
+
+def _of_asked_kind(value: str, question: str) -> bool:
+    if _NUMBER_ASKED.search(question):
+        return _HAS_NUMBER.search(value) is not None
+    return _SOMEBODY_ASKED.search(question) is not None and not any(c.isdigit() for c in value)
 
 
 def _widen(sentence: RankedSentence) -> Window:

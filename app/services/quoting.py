@@ -32,7 +32,7 @@ class Quoting:
         ranked = rank_sentences(evidence.passages, question_terms(question, self._dictionary))
         value, timings = self._starter_value(question, ranked, cancel) if model and ranked else ("", Timings())
         if found := verify_value(value, question, ranked):
-            return quote_value(found, shelf), timings
+            return quote_value(found, ranked, shelf), timings
         return quote_sentences(ranked, shelf), timings
 
     def _starter_value(

@@ -40,9 +40,10 @@ def test_quotes_are_verbatim_and_verified_with_boxes() -> None:
 
 
 def test_value_is_shown_with_the_sentence_it_stands_in() -> None:
-    found = verify_value("7,200 EUR [3]", "How much is the deposit?", rank("How much is the deposit?"))
+    ranked = rank("How much is the deposit?")
+    found = verify_value("7,200 EUR [3]", "How much is the deposit?", ranked)
     assert found is not None
-    assert quote_value(found, SHELF).text == "**7,200 EUR** [1]\n\n> The deposit is 7,200 EUR. [1]"
+    assert quote_value(found, ranked, SHELF).text == "**7,200 EUR** [1]\n\n> The deposit is 7,200 EUR. [1]"
 
 
 @pytest.mark.parametrize(
@@ -53,6 +54,8 @@ def test_value_is_shown_with_the_sentence_it_stands_in() -> None:
         ("Harbour Estates Ltd", "How much is the deposit?"),  # no number where one is asked for
         ("the deposit", "What is the deposit?"),  # echo of the question
         ("Pets", "What is the deposit?"),  # stands in a sentence about something else
+        ("2,400 EUR", "How much is the deposit?"),  # stands in another sentence than the best
+        ("allowed", "Are pets allowed?"),  # a kind of question whose answer cannot be checked
         ("", "How much is the deposit?"),
         ("x" * 500, "How much is the deposit?"),
     ],
