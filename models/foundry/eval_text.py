@@ -21,13 +21,14 @@ from llama_cpp import Llama
 from natural import Pack, cut_around
 
 ANSWER_TOKENS = 64
+OWN_KINDS, PACK_KINDS = ("record", "clause"), ("natural", "pack")  # the second need the training pack
 
 
 class Reader:
     """A GGUF answering with temperature 0; prompts go through the template inside the file."""
 
     def __init__(self, path: Path) -> None:
-        self.llm = Llama(str(path), n_ctx=2048, n_batch=512, verbose=False, n_threads=1, n_threads_batch=1)
+        self.llm = Llama(str(path), n_ctx=4096, n_batch=512, verbose=False, n_threads=1, n_threads_batch=1)
 
     def answer(self, content: str, tools: list[dict] | None = None) -> str:
         message = {"role": "user", "content": content}
@@ -40,10 +41,10 @@ def content_of(sample: Sample, turn: Turn) -> str:
     return turn.question if sample.tools else f"{sample.context}\n\n{ASK[sample.lang]}{turn.question}"
 
 
-def held_out(writer: Writer, want: int, with_pack: bool) -> Iterator[tuple[str, Sample, Turn]]:
+def held_out(writer: Writer, want: int, kinds: tuple[str, ...]) -> Iterator[tuple[str, Sample, Turn]]:
     """(bucket, sample, turn), `want` of every bucket."""
     for lang in ("en", "zh"):
-        for kind in ("record", "clause", "natural", "pack") if with_pack else ("record", "clause"):
+        for kind in kinds:
             for pages in (1, 2, 3):
                 for group, keep in (("value", False), ("absent", True)):
                     count = want if group == "value" else max(1, want // 3)
@@ -84,11 +85,13 @@ def human_questions(corpus: Path, lang: str, count: int) -> Iterator[tuple[str, 
         yield f"{join_passages([context])}\n\n{ASK[lang]}{row['question']}", row["question"], answers
 
 
-def score_held_out(reader: Reader, seeds: list[int], want: int, pack_folder: Path | None) -> dict[str, list[bool]]:
+def score_held_out(
+    reader: Reader, seeds: list[int], want: int, pack_folder: Path | None, kinds: tuple[str, ...]
+) -> dict[str, list[bool]]:
     scores: dict[str, list[bool]] = defaultdict(list)
     for seed in seeds:
         writer = Writer(seed, "test", Pack(pack_folder, seed, "test") if pack_folder else None)
-        for bucket, sample, turn in held_out(writer, want, pack_folder is not None):
+        for bucket, sample, turn in held_out(writer, want, kinds):
             tools = [t.spec() for t in sample.tools] or None
             scores[bucket].append(reader.answer(content_of(sample, turn), tools) == turn.answer)
     return scores
@@ -98,7 +101,7 @@ def write_questions(path: Path, seed: int, want: int) -> None:
     """Held-out questions over our own kinds of documents and tools as JSON lines, for tests/models."""
     writer = Writer(seed, "test", None)
     with path.open("w", encoding="utf-8") as out:
-        for bucket, sample, turn in held_out(writer, want, with_pack=False):
+        for bucket, sample, turn in held_out(writer, want, OWN_KINDS):
             row = {"bucket": bucket, "content": content_of(sample, turn), "answer": turn.answer}
             if sample.tools:
                 row["tools"] = [tool.spec() for tool in sample.tools]
@@ -112,7 +115,7 @@ def show(scores: dict[str, list[bool]]) -> None:
         print(f"{bucket:24s} {sum(right):4d} / {len(right)}  {sum(right) / len(right):.3f}")
         group, kind, lang, pages = bucket.split()
         keys = {f"= {group}", f"= {group} {kind}", f"= {group} {lang}", f"= {group} {pages} passages"}
-        if kind in ("record", "clause"):
+        if kind in OWN_KINDS:
             keys |= {f"= {group} documents of ours", f"= {group} documents of ours {pages} passages"}
         for key in keys:
             sums[key] += right
@@ -139,6 +142,7 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, help="folder with passages_*.jsonl and questions_*.jsonl")
     parser.add_argument("--count", type=int, default=20, help="questions a bucket and seed")
     parser.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13])
+    parser.add_argument("--kinds", nargs="+", choices=OWN_KINDS + PACK_KINDS)
     parser.add_argument("--human", type=int, default=200)
     parser.add_argument("--write-questions", type=Path, help="only write held-out questions to this file")
     options = parser.parse_args()
@@ -146,7 +150,8 @@ def main() -> None:
         write_questions(options.write_questions, options.seeds[0], options.count)
         return
     reader = Reader(options.model)
-    show(score_held_out(reader, options.seeds, options.count, options.pack))
+    kinds = tuple(options.kinds or (OWN_KINDS + PACK_KINDS if options.pack else OWN_KINDS))
+    show(score_held_out(reader, options.seeds, options.count, options.pack, kinds))
     if options.corpus:
         show_human(reader, options.corpus, options.human)
 
