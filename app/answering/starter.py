@@ -13,12 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.answering.claims import strip_markers
+from app.answering.language import Language, language_of
 from app.answering.locate import comparable, find
 from app.answering.relevance import RankedSentence, passage_sentences
 from app.core.sentences import Span
 from app.core.values import Passage
 
 WINDOW_CHARS = 340  # the starters were trained on passages of about this length
+HAN_WINDOW_CHARS = 200  # a Chinese character says more and takes a token of its own
 MAX_WINDOWS = 3
 MAX_VALUE_CHARS = 120
 
@@ -84,15 +86,16 @@ def _of_asked_kind(value: str, question: str) -> bool:
 
 
 def _widen(sentence: RankedSentence) -> Window:
+    limit = HAN_WINDOW_CHARS if language_of(sentence.text) is Language.CHINESE else WINDOW_CHARS
     spans = passage_sentences(sentence.passage)
     at = spans.index(sentence.span)
     first = last = at
     while True:
         before = spans[first - 1] if first > 0 else None
         after = spans[last + 1] if last + 1 < len(spans) else None
-        if after and after.end - spans[first].start <= WINDOW_CHARS:
+        if after and after.end - spans[first].start <= limit:
             last += 1
-        elif before and spans[last].end - before.start <= WINDOW_CHARS:
+        elif before and spans[last].end - before.start <= limit:
             first -= 1
         else:
             return Window(sentence.passage, Span(spans[first].start, spans[last].end))

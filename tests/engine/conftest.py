@@ -19,7 +19,7 @@ DOCUMENTS = (
     "[1] Invoice INV-7731 was issued by Schneider Electric. It totals 12,480 EUR, and it is due on 9 March 2027.\n"
     "[2] The meeting room on floor 3 is closed.\n\nQuestion: What is the total of invoice INV-7731?",
     "[1] 欧阳锋的职业是医生，其住在洛杉矶市。\n[2] 王小明的分机号是8823。\n\n问题：王小明的分机号是多少？",
-    "Repeat: Zorvex 4417 灯塔",
+    "[1] The notice period is three months. The security deposit is EUR 3,720.\n\nQuestion: What is the notice period?",
     "你好 😀, who are you?",
 )
 

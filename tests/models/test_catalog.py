@@ -6,9 +6,9 @@ import hashlib
 import tomllib
 
 import pytest
-from llama_cpp import Llama
 
 from app.core.paths import program_root
+from tests.models.test_starter import ask_starter
 
 MODELS = program_root() / "models"
 CATALOG = tomllib.loads((MODELS / "catalog.toml").read_text(encoding="utf-8"))
@@ -23,12 +23,9 @@ def test_starter_is_the_file_in_the_catalog(entry: dict) -> None:
 
 @pytest.mark.parametrize("entry", CATALOG["starter"], ids=lambda e: e["file"])
 def test_starter_loads_as_the_architecture_in_the_catalog(entry: dict) -> None:
-    llm = Llama(str(MODELS / entry["file"]), n_ctx=64, verbose=False, n_threads=1)
-    try:
-        assert llm.metadata["general.architecture"] == entry["architecture"]
-        assert int(llm.metadata[f"{entry['architecture']}.context_length"]) == entry["context_tokens"]
-    finally:
-        llm.close()
+    metadata = ask_starter([], MODELS / entry["file"])["metadata"]
+    assert metadata["general.architecture"] == entry["architecture"]
+    assert int(metadata[f"{entry['architecture']}.context_length"]) == entry["context_tokens"]
 
 
 def test_every_gguf_among_the_starters_is_in_the_catalog() -> None:
