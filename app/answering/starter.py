@@ -3,7 +3,8 @@
 The application knows which sentences it sent, so it adds the citation itself. A value is shown only when its
 kind can be checked (a number, date or amount where one is asked for, somebody where "who" is asked) and it stands
 verbatim in the sentence that fits the question best; otherwise the caller quotes sentences. Measured with
-`jingyan eval answers`: values in any other sentence were hardly ever right, values of unchecked kinds one time in three.
+`jingyan eval answers`: values in any other sentence were hardly ever right, values of unchecked kinds one time in
+three.
 """
 
 from __future__ import annotations
