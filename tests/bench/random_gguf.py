@@ -2,7 +2,7 @@
 
 Weights are Q4_0 blocks of random nibbles written straight to disk, one tensor at a time; the tokenizer is taken from
 a small GGUF of ours and padded with unused words to the real vocabulary.
-    python -m tests.bench.random_gguf glm-edge-1.5b /tmp/edge.gguf
+    python -m tests.bench.random_gguf glm-edge-1.5b edge.gguf
 """
 
 from __future__ import annotations
