@@ -84,9 +84,9 @@ def test_plain_text_is_not_taken_for_files(ready: Stage) -> None:
 
 
 def test_files_given_before_the_services_are_there_wait_for_them(stage: Stage) -> None:
-    stage.works.session.add([Path("/tmp/early.pdf")])
+    stage.works.session.add([Path("/somewhere/early.pdf")])
     stage.connect()
-    stage.until(lambda: stage.services.library.added == [Path("/tmp/early.pdf")])
+    stage.until(lambda: stage.services.library.added == [Path("/somewhere/early.pdf")])
     stage.until(lambda: _rows(stage) == ["early.pdf"])
 
 
